@@ -1,0 +1,351 @@
+#include "service/confirmation.h"
+
+#include <fmt/format.h>
+#include <unistr.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "service/ledger.h"
+#include "service/pending.h"
+#include "service/signup.h"
+
+namespace zgoda::service {
+namespace {
+
+// Everything that a confirmation link leads to.
+struct Case {
+    Token token;
+    Person person;
+    Letter letter;
+    std::vector<Subscription> subscriptions;
+    std::vector<Request> requests;  // all of hers, oldest first
+    std::string first_network;      // of the request that the letter was asked for first
+
+    bool dead(TimeMs now) const { return expired(token, now) || token.generation != person.generation; }
+};
+
+std::optional<Case> open_case(Reader& reader, std::string_view text, const Rules& rules) {
+    const auto token = verify(text, TokenPurpose::confirm, rules.keys);
+    if (!token) return std::nullopt;
+    auto person = reader.person(token->a);
+    auto letter = reader.letter(token->b);
+    if (!person || !letter || letter->person != person->id || letter->kind != LetterKind::confirmation) {
+        return std::nullopt;
+    }
+    Case one{*token, std::move(*person), std::move(*letter), {}, {}, {}};
+    one.subscriptions = reader.subscriptions_of(one.person.id);
+    one.requests = reader.requests_of(one.person.id);
+    const auto first = std::find_if(one.requests.begin(), one.requests.end(),
+                                    [&](const Request& request) { return request.letter == one.letter.id; });
+    if (first != one.requests.end()) one.first_network = first->network;
+    return one;
+}
+
+// The requests that this letter's page offers: its own, and those that no letter has been written for yet.
+std::vector<Request> offered(Reader& reader, const Case& one, const Rules& rules, TimeMs now) {
+    const auto open = reader.open_letter(one.person.id, LetterKind::confirmation);
+    const Id unwritten = open && !open->first_leased_at ? open->id : 0;
+    std::vector<Request> out;
+    for (const Request& request : one.requests) {
+        const bool named = request.letter == one.letter.id;
+        const bool waiting = (!request.letter && request.asked_at + rules.budget_wait > now) ||
+                             (unwritten != 0 && request.letter == unwritten);
+        if ((named || waiting) && pending(request, one.subscriptions)) out.push_back(request);
+    }
+    return out;
+}
+
+std::string name_of(const Newsletters& newsletters, Id id, std::string_view locale) {
+    const Newsletter* one = newsletters.find(id);
+    return one == nullptr ? std::string() : one->name(locale);
+}
+
+std::vector<Offer> offers_of(const Case& one, const std::vector<Request>& requests,
+                             const Newsletters& newsletters) {
+    std::vector<Offer> offers;
+    for (const Request& request : requests) {
+        // Asked for by whoever asked first, and named in the letter that she reads.
+        const bool hers = request.letter == one.letter.id && request.network == one.first_network;
+        for (const Wish& wish : request.wishes) {
+            if (!pending(request, wish, one.subscriptions)) continue;
+            const Newsletter* newsletter = newsletters.find(wish.newsletter);
+            if (newsletter == nullptr) continue;
+            const auto same = std::find_if(offers.begin(), offers.end(), [&](const Offer& offer) {
+                return offer.newsletter == wish.newsletter;
+            });
+            if (same == offers.end()) {
+                offers.push_back(
+                    {newsletter->id, newsletter->slug, newsletter->name(one.letter.locale), hers});
+            } else {
+                same->ticked |= hers;
+            }
+        }
+    }
+    // Hers first; otherwise in the order in which they were asked for.
+    std::stable_partition(offers.begin(), offers.end(), [](const Offer& offer) { return offer.ticked; });
+    return offers;
+}
+
+ConfirmationView view_of(Reader& reader, const Case& one, const std::vector<Request>& requests, TimeMs now) {
+    const auto newsletters = reader.newsletters();
+    ConfirmationView view;
+    view.locale = one.letter.locale;
+    view.masked_address = masked(one.person.address);
+    view.offers = offers_of(one, requests, *newsletters);
+    for (const Id id : one.letter.newsletters) {
+        const Subscription* subscription = find_subscription(one.subscriptions, id);
+        if (subscription == nullptr || subscription->status != SubscriptionStatus::confirmed) continue;
+        view.confirmed_names.push_back(name_of(*newsletters, id, view.locale));
+        view.confirmed_at = std::max(view.confirmed_at, subscription->confirmed_at);
+    }
+    const bool declined = std::any_of(one.requests.begin(), one.requests.end(), [&](const Request& request) {
+        return request.letter == one.letter.id && request.state == RequestState::declined;
+    });
+    if (!one.dead(now) && !view.offers.empty()) {
+        view.kind = ConfirmationView::Kind::open;
+    } else if (!view.confirmed_names.empty()) {
+        view.kind = ConfirmationView::Kind::confirmed;
+    } else if (declined) {
+        view.kind = ConfirmationView::Kind::declined;
+    } else {
+        view.kind = ConfirmationView::Kind::expired;
+        view.can_resend = std::any_of(one.requests.begin(), one.requests.end(), [&](const Request& request) {
+            return pending(request, one.subscriptions);
+        });
+    }
+    if (view.kind != ConfirmationView::Kind::open) view.offers.clear();
+    return view;
+}
+
+std::string list_json(const Newsletters& newsletters, const std::vector<Id>& ids) {
+    std::string out;
+    for (const Id id : ids) {
+        if (!out.empty()) out += ',';
+        out += newsletter_json(newsletters, id);
+    }
+    return "[" + out + "]";
+}
+
+// The part of the typed fields that this newsletter asks for.
+std::string fields_for(const Newsletter* newsletter, const std::string& typed) {
+    if (newsletter == nullptr || typed.empty()) return {};
+    const boost::json::value all = boost::json::parse(typed);
+    boost::json::object kept;
+    for (const FieldRule& rule : newsletter->fields()) {
+        if (const auto* value = all.as_object().if_contains(rule.name)) kept[rule.name] = *value;
+    }
+    return kept.empty() ? std::string() : boost::json::serialize(kept);
+}
+
+bool contains(const std::vector<Id>& ids, Id id) {
+    return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+}  // namespace
+
+ConfirmationView show_confirmation(Reader& reader, std::string_view token, const Rules& rules, TimeMs now) {
+    const auto one = open_case(reader, token, rules);
+    if (!one) return {};
+    return view_of(reader, *one, offered(reader, *one, rules, now), now);
+}
+
+ConfirmationOutcome confirm(Transaction& tx, std::string_view token, const std::vector<Id>& ticked,
+                            const Client& client, const Rules& rules, const Moment& moment) {
+    const TimeMs now = moment.now;
+    ConfirmationOutcome outcome;
+    auto one = open_case(tx, token, rules);
+    if (!one) return outcome;
+    std::vector<Request> requests = offered(tx, *one, rules, now);
+    outcome.view = view_of(tx, *one, requests, now);
+    if (outcome.view.kind != ConfirmationView::Kind::open) return outcome;
+
+    std::vector<Id> declined_now;
+    for (const Offer& offer : outcome.view.offers) {
+        (contains(ticked, offer.newsletter) ? outcome.confirmed_now : declined_now)
+            .push_back(offer.newsletter);
+    }
+    if (outcome.confirmed_now.empty())
+        return outcome;  // a slip of the finger is no answer; the page comes again
+
+    const auto newsletters = tx.newsletters();
+    for (Subscription& subscription : one->subscriptions) {
+        const bool yes = contains(outcome.confirmed_now, subscription.newsletter);
+        if (!yes && !contains(declined_now, subscription.newsletter)) continue;
+        if (!yes) {
+            if (subscription.status == SubscriptionStatus::pending) {
+                subscription.status = SubscriptionStatus::unsubscribed;
+                subscription.unsubscribed_at = now;
+                tx.update(subscription);
+            }
+            continue;
+        }
+        // The request that she confirms here: her own before others', the latest of several.
+        const Request* chosen = nullptr;
+        for (const Request& request : requests) {
+            const bool asks =
+                std::any_of(request.wishes.begin(), request.wishes.end(),
+                            [&](const Wish& wish) { return wish.newsletter == subscription.newsletter; });
+            const bool own = request.network == one->first_network;
+            if (asks && (chosen == nullptr || own || chosen->network != one->first_network))
+                chosen = &request;
+        }
+        subscription.status = SubscriptionStatus::confirmed;
+        subscription.confirmed_at = now;
+        subscription.unsubscribed_at.reset();
+        if (chosen != nullptr) {
+            subscription.signed_up_at = chosen->asked_at;
+            subscription.source = chosen->source;
+            subscription.form = chosen->form;
+            subscription.fields = fields_for(newsletters->find(subscription.newsletter), chosen->fields);
+        }
+        tx.update(subscription);
+    }
+
+    std::string confirmed_requests;
+    for (Request& request : requests) {
+        const bool yes = std::any_of(request.wishes.begin(), request.wishes.end(), [&](const Wish& wish) {
+            return contains(outcome.confirmed_now, wish.newsletter);
+        });
+        request.state = yes ? RequestState::confirmed : RequestState::declined;
+        tx.update(request);
+        if (!yes) continue;
+        if (!confirmed_requests.empty()) confirmed_requests += ',';
+        confirmed_requests += std::to_string(request.id);
+        if (request.network != one->first_network) continue;  // a stranger's words do not become hers
+        one->person.locale = request.locale;
+        if (!request.name.empty()) one->person.name = request.name;
+    }
+    if (!one->person.proven_at) one->person.proven_at = now;
+    tx.update(one->person);
+    tx.set_budget(budget_key(rules.keys, one->person.abuse_key), {});
+
+    Nonces nonces(moment.seed);
+    EventDraft event;
+    event.kind = EventKind::confirmed;
+    event.person = one->person.id;
+    event.details =
+        fmt::format(R"({{"newsletters":{},"requests":[{}],"letter":{},"message_id":{},"method":"link"}})",
+                    list_json(*newsletters, outcome.confirmed_now), confirmed_requests, one->letter.id,
+                    json_string(one->letter.message_id));
+    event.identity = fmt::format(R"({{"address":{},"name":{}}})", json_string(one->person.address),
+                                 json_string(one->person.name));
+    event.evidence = evidence_json(client.ip, client.user_agent);
+    record(tx, rules.keys, std::move(event), now, nonces);
+    if (!declined_now.empty()) {
+        EventDraft no;
+        no.kind = EventKind::declined;
+        no.person = one->person.id;
+        no.details = fmt::format(R"({{"newsletters":{},"letter":{},"method":"unticked"}})",
+                                 list_json(*newsletters, declined_now), one->letter.id);
+        no.identity = fmt::format(R"({{"address":{}}})", json_string(one->person.address));
+        no.evidence = evidence_json(client.ip, client.user_agent);
+        record(tx, rules.keys, std::move(no), now, nonces);
+    }
+    cancel_idle_letters(tx, one->person.id);
+
+    const Newsletter* first = newsletters->find(outcome.confirmed_now.front());
+    if (first != nullptr) outcome.thanks_url = first->setting("thanks_url", outcome.view.locale);
+    outcome.view.kind = ConfirmationView::Kind::confirmed;
+    outcome.view.offers.clear();
+    outcome.view.confirmed_at = now;
+    outcome.view.confirmed_names.clear();
+    for (const Id id : outcome.confirmed_now) {
+        outcome.view.confirmed_names.push_back(name_of(*newsletters, id, outcome.view.locale));
+    }
+    return outcome;
+}
+
+FreshLetter send_fresh_letter(Transaction& tx, std::string_view token, const Client& client,
+                              const Rules& rules, const Moment& moment) {
+    const auto one = open_case(tx, token, rules);
+    if (!one) return FreshLetter::unknown;
+    switch (resend(tx, one->person.id, client_network(client.ip), false, rules, moment)) {
+        case Resent::queued:
+        case Resent::waits_for_budget:
+        case Resent::suppressed:
+            return FreshLetter::on_its_way;  // which one, is not the link holder's business
+        case Resent::nothing_pending:
+            return FreshLetter::nothing_pending;
+    }
+    return FreshLetter::nothing_pending;
+}
+
+NotMe not_me(Transaction& tx, std::string_view token, const Client& client, const Rules& rules,
+             const Moment& moment) {
+    const TimeMs now = moment.now;
+    auto one = open_case(tx, token, rules);
+    if (!one) return NotMe::unknown;
+
+    Suppression wish = suppression_keys(rules.keys, one->person.addr_key).front();
+    wish.reason = SuppressionReason::not_me;
+    wish.at = now;
+    const std::vector<Suppression> known = tx.suppressions(wish.key);
+    const bool said_before = std::any_of(known.begin(), known.end(), [](const Suppression& other) {
+        return other.reason == SuppressionReason::not_me;
+    });
+
+    std::vector<Id> declined_now;
+    for (const Request& request : one->requests) {
+        for (const Wish& wanted : request.wishes) {
+            if (pending(request, wanted, one->subscriptions) && !contains(declined_now, wanted.newsletter)) {
+                declined_now.push_back(wanted.newsletter);
+            }
+        }
+    }
+    if (said_before && declined_now.empty()) return NotMe::done;
+
+    for (Request& request : one->requests) {
+        if (request.state != RequestState::open) continue;
+        request.state = RequestState::declined;
+        tx.update(request);
+    }
+    for (Subscription& subscription : one->subscriptions) {
+        if (subscription.status != SubscriptionStatus::pending) continue;
+        subscription.status = SubscriptionStatus::unsubscribed;
+        subscription.unsubscribed_at = now;
+        tx.update(subscription);
+    }
+    cancel_idle_letters(tx, one->person.id);
+    ++one->person.generation;
+    tx.update(one->person);
+
+    Nonces nonces(moment.seed);
+    const auto newsletters = tx.newsletters();
+    const std::string identity = fmt::format(R"({{"address":{}}})", json_string(one->person.address));
+    const std::string evidence = evidence_json(client.ip, client.user_agent);
+    record(tx, rules.keys,
+           {EventKind::declined, one->person.id,
+            fmt::format(R"({{"newsletters":{},"letter":{},"method":"not_me"}})",
+                        list_json(*newsletters, declined_now), one->letter.id),
+            identity, evidence},
+           now, nonces);
+    if (!said_before) {
+        tx.add(wish);
+        record(tx, rules.keys,
+               {EventKind::suppressed, one->person.id, R"({"reason":"not_me"})", identity, evidence}, now,
+               nonces);
+    }
+    return NotMe::done;
+}
+
+std::string masked(std::string_view address) {
+    const std::size_t at = address.rfind('@');
+    if (at == address.npos || at == 0) return "•••";
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(address.data());
+    const int first = std::max(1, u8_mblen(bytes, at));
+    std::string out(address.substr(0, static_cast<std::size_t>(first)));
+    out += "•••";
+    if (static_cast<std::size_t>(first) < at) {
+        // The last character, but not of a name of two: that would tell all of it.
+        ucs4_t character = 0;
+        const std::uint8_t* last = u8_prev(&character, bytes + at, bytes);
+        if (last != nullptr && last > bytes + first) {
+            out.append(reinterpret_cast<const char*>(last), static_cast<std::size_t>(bytes + at - last));
+        }
+    }
+    out += address.substr(at);
+    return out;
+}
+
+}  // namespace zgoda::service

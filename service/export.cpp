@@ -1,0 +1,118 @@
+#include "service/export.h"
+
+namespace zgoda::service {
+namespace {
+
+void append_cell(std::string& out, std::string_view cell, bool raw) {
+    const bool guard =
+        !raw && !cell.empty() && std::string_view("=+-@\t\r'").find(cell.front()) != std::string_view::npos;
+    if (cell.find_first_of(",\"\r\n") == cell.npos) {
+        if (guard) out.push_back('\'');
+        out.append(cell);
+        return;
+    }
+    out.push_back('"');
+    if (guard) out.push_back('\'');
+    for (const char c : cell) {
+        if (c == '"') out.push_back('"');
+        out.push_back(c);
+    }
+    out.push_back('"');
+}
+
+void append_json(std::string& out, std::string_view text) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    out.push_back('"');
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\') {
+            out.push_back('\\');
+            out.push_back(c);
+        } else if (byte < 0x20) {
+            out.append("\\u00");
+            out.push_back(digits[byte >> 4]);
+            out.push_back(digits[byte & 15]);
+        } else {
+            out.push_back(c);
+        }
+    }
+    out.push_back('"');
+}
+
+void append_json_time(std::string& out, std::string_view name, const std::optional<TimeMs>& time) {
+    out.append(name);
+    if (!time) {
+        out.append("null");
+        return;
+    }
+    out.push_back('"');
+    out.append(rfc3339(*time));
+    out.push_back('"');
+}
+
+}  // namespace
+
+std::string csv_header(bool links) {
+    std::string header =
+        "email,name,newsletter,status,locale,signed_up_at,confirmed_at,unsubscribed_at,source,form,fields";
+    if (links) header += ",unsubscribe_url";
+    return header + "\r\n";
+}
+
+void append_csv(std::string& out, const ExportRow& row, bool raw, const std::string* url) {
+    append_cell(out, row.email, raw);
+    out.push_back(',');
+    append_cell(out, row.name, raw);
+    out.push_back(',');
+    out.append(row.newsletter);
+    out.push_back(',');
+    out.append(word(row.status));
+    out.push_back(',');
+    out.append(row.locale);
+    out.push_back(',');
+    out.append(rfc3339(row.signed_up_at));
+    out.push_back(',');
+    if (row.confirmed_at) out.append(rfc3339(*row.confirmed_at));
+    out.push_back(',');
+    if (row.unsubscribed_at) out.append(rfc3339(*row.unsubscribed_at));
+    out.push_back(',');
+    append_cell(out, row.source, raw);
+    out.push_back(',');
+    append_cell(out, row.form, raw);
+    out.push_back(',');
+    append_cell(out, row.fields, raw);
+    if (url != nullptr) {
+        out.push_back(',');
+        append_cell(out, *url, raw);
+    }
+    out.append("\r\n");
+}
+
+void append_ndjson(std::string& out, const ExportRow& row, const std::string* url) {
+    out.append("{\"email\":");
+    append_json(out, row.email);
+    out.append(",\"name\":");
+    append_json(out, row.name);
+    out.append(",\"newsletter\":");
+    append_json(out, row.newsletter);
+    out.append(",\"status\":");
+    append_json(out, word(row.status));
+    out.append(",\"locale\":");
+    append_json(out, row.locale);
+    append_json_time(out, ",\"signed_up_at\":", row.signed_up_at);
+    append_json_time(out, ",\"confirmed_at\":", row.confirmed_at);
+    append_json_time(out, ",\"unsubscribed_at\":", row.unsubscribed_at);
+    out.append(",\"source\":");
+    append_json(out, row.source);
+    out.append(",\"form\":");
+    append_json(out, row.form);
+    out.append(",\"fields\":");
+    out.append(row.fields.empty() ? std::string_view("{}") : row.fields);
+    if (url != nullptr) {
+        out.append(",\"unsubscribe_url\":");
+        append_json(out, *url);
+    }
+    out.append("}\n");
+}
+
+}  // namespace zgoda::service

@@ -1,0 +1,22 @@
+// Rows for people's spreadsheets and programs: RFC 4180 CSV (UTF-8, CRLF) and NDJSON.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "service/records.h"
+
+namespace zgoda::service {
+
+// "email,name,newsletter,status,locale,signed_up_at,confirmed_at,unsubscribed_at,source,form,fields" and,
+// with links,
+// ",unsubscribe_url"; with its CRLF.
+std::string csv_header(bool links);
+
+// Appends one row. A cell that a spreadsheet would run (first character = + - @ TAB CR), and one that starts
+// with ', gets a leading ' that import takes off again; `raw` leaves cells as they are. `url` only with
+// links.
+void append_csv(std::string& out, const ExportRow&, bool raw, const std::string* url);
+void append_ndjson(std::string& out, const ExportRow&, const std::string* url);
+
+}  // namespace zgoda::service

@@ -1,0 +1,296 @@
+#include "service/outbox.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "service/ledger.h"
+#include "service/pending.h"
+#include "service/token.h"
+#include "service/withdrawal.h"
+
+namespace zgoda::service {
+namespace {
+
+constexpr std::size_t sweep_limit = 500;
+
+std::string identity_json(const Person& person) {
+    return fmt::format(R"({{"address":{}}})", json_string(person.address));
+}
+
+void lapse(Transaction& tx, const Person& person, Request request, std::string_view why, const Rules& rules,
+           TimeMs now, Nonces& nonces) {
+    request.state = RequestState::lapsed;
+    tx.update(request);
+    record(tx, rules.keys,
+           {EventKind::lapsed, person.id, fmt::format(R"({{"request":{},"why":"{}"}})", request.id, why),
+            identity_json(person), ""},
+           now, nonces);
+}
+
+// Ends a letter that will never go, with the requests that waited for it.
+void end_letter(Transaction& tx, const Person& person, Letter& letter, LetterState state,
+                std::string_view why, const Rules& rules, TimeMs now, Nonces& nonces) {
+    letter.state = state;
+    letter.leased_by.clear();
+    letter.leased_at.reset();
+    tx.update(letter);
+    if (letter.kind == LetterKind::confirmation) {
+        for (const Request& request : tx.requests_of(person.id)) {
+            if (request.letter == letter.id && request.state == RequestState::open) {
+                lapse(tx, person, request, why, rules, now, nonces);
+            }
+        }
+        enqueue_waiting(tx, person, rules, now, nonces);
+    }
+}
+
+void free_lease(Transaction& tx, Letter& letter, TimeMs now) {
+    letter.state = letter.attempts == 0 ? LetterState::queued : LetterState::deferred;
+    letter.leased_by.clear();
+    letter.leased_at.reset();
+    letter.due_at = std::min(letter.due_at, now);
+    tx.update(letter);
+}
+
+bool lease_ended(const Letter& letter, const std::function<bool(const std::string&)>& alive,
+                 const Rules& rules, TimeMs now) {
+    if (letter.leased_at.value_or(0) + rules.lease_cap < now) return true;
+    return !alive(letter.leased_by);
+}
+
+// The newsletters that a confirmation asks about, in the order in which they were asked for.
+std::vector<Id> asked_by(const std::vector<Request>& requests, Id letter,
+                         const std::vector<Subscription>& subscriptions) {
+    std::vector<Id> out;
+    for (const Request& request : requests) {
+        if (request.letter != letter) continue;
+        for (const Wish& wish : request.wishes) {
+            if (pending(request, wish, subscriptions) &&
+                std::find(out.begin(), out.end(), wish.newsletter) == out.end()) {
+                out.push_back(wish.newsletter);
+            }
+        }
+    }
+    return out;
+}
+
+std::optional<LeasedLetter> lease_one(Transaction& tx, Letter letter, const std::string& mailer,
+                                      const Rules& rules, TimeMs now, Nonces& nonces) {
+    const auto person = tx.person(letter.person);
+    const auto cancel = [&] {
+        letter.state = LetterState::cancelled;
+        tx.update(letter);
+    };
+    if (!person) {
+        cancel();
+        return std::nullopt;
+    }
+    if (letter.expires_at && *letter.expires_at <= now) {
+        end_letter(tx, *person, letter, LetterState::expired, "expired", rules, now, nonces);
+        return std::nullopt;
+    }
+    if (suppressed(tx, person->addr_key, rules.keys, now)) {
+        cancel();
+        return std::nullopt;
+    }
+    const std::vector<Subscription> subscriptions = tx.subscriptions_of(person->id);
+    std::vector<Request> requests = tx.requests_of(person->id);
+    const std::vector<Id> asked = letter.kind == LetterKind::confirmation
+                                      ? asked_by(requests, letter.id, subscriptions)
+                                      : letter.newsletters;
+    if (asked.empty()) {
+        cancel();
+        return std::nullopt;
+    }
+    if (!letter.budgeted && !pay(tx, *person, letter, letter.network, rules, now)) {
+        const TimeMs allowed_at = budget_allows_at(tx, *person, letter.network, rules, now);
+        if (allowed_at > letter.created_at + rules.budget_wait) {
+            end_letter(tx, *person, letter, LetterState::expired, "budget", rules, now, nonces);
+        } else {
+            letter.due_at = allowed_at;
+            tx.update(letter);
+        }
+        return std::nullopt;
+    }
+
+    if (!letter.first_leased_at) {
+        letter.first_leased_at = now;
+        letter.expires_at = now + rules.link_life;
+        letter.key_id = rules.keys.newest();
+        letter.newsletters = asked;
+    }
+    letter.state = LetterState::leased;
+    letter.leased_by = mailer;
+    letter.leased_at = now;
+    tx.update(letter);
+
+    LeasedLetter leased;
+    const auto newsletters = tx.newsletters();
+    for (const Id id : letter.newsletters) {
+        const Newsletter* newsletter = newsletters->find(id);
+        if (newsletter == nullptr) continue;
+        LeasedLetter::Named named{id, newsletter->slug, newsletter->name(letter.locale), ""};
+        if (const Subscription* subscription = find_subscription(subscriptions, id)) {
+            named.unsubscribe_token = unsubscribe_token(subscription->id, rules, letter.key_id);
+        }
+        if (leased.newsletters.empty()) {
+            leased.from = newsletter->setting("from");
+            leased.reply_to = newsletter->setting("reply_to");
+        }
+        leased.newsletters.push_back(std::move(named));
+    }
+    leased.asked_at = letter.created_at;
+    for (const Request& request : requests) {
+        if (request.letter == letter.id) {
+            leased.asked_at = request.asked_at;
+            break;
+        }
+    }
+    if (letter.kind == LetterKind::confirmation) {
+        Token token;
+        token.purpose = TokenPurpose::confirm;
+        token.a = person->id;
+        token.b = letter.id;
+        token.generation = person->generation;
+        token.expires_at = letter.expires_at;
+        leased.confirm_token = sign(token, rules.keys, letter.key_id);
+    }
+    leased.person = *person;
+    leased.letter = std::move(letter);
+    return leased;
+}
+
+// What the mailers lately took from signup to sent, for tickets that have no letter.
+void note_delay(Transaction& tx, const Letter& letter, TimeMs now) {
+    if (letter.attempts != 0 || letter.first_leased_at.value_or(now) < letter.due_at) return;
+    MailerNote note = tx.mailer_note();
+    const DurationMs delay = std::max<DurationMs>(1, now - letter.due_at);
+    note.usual_delay = note.usual_delay == 0 ? delay : (note.usual_delay * 7 + delay) / 8;
+    tx.note_mailer(note);
+}
+
+}  // namespace
+
+std::vector<LeasedLetter> lease(Transaction& tx, const std::string& mailer, std::size_t limit,
+                                const std::function<bool(const std::string&)>& alive, const Rules& rules,
+                                const Moment& moment) {
+    const TimeMs now = moment.now;
+    Nonces nonces(moment.seed);
+    for (Letter& letter : tx.leased_letters()) {
+        if (lease_ended(letter, alive, rules, now)) free_lease(tx, letter, now);
+    }
+    for (const Request& request : tx.waiting_requests(now - rules.budget_wait, sweep_limit)) {
+        if (const auto person = tx.person(request.person)) {
+            lapse(tx, *person, request, "budget", rules, now, nonces);
+        }
+    }
+    std::vector<LeasedLetter> leased;
+    while (leased.size() < limit) {
+        // Each letter that comes up here is leased, put off or ended, so the next look finds others.
+        const std::vector<Letter> due = tx.due_letters(now, limit - leased.size());
+        if (due.empty()) break;
+        for (const Letter& letter : due) {
+            if (auto one = lease_one(tx, letter, mailer, rules, now, nonces))
+                leased.push_back(std::move(*one));
+        }
+    }
+    return leased;
+}
+
+bool work_waits(Reader& reader, const std::function<bool(const std::string&)>& alive, const Rules& rules,
+                TimeMs now) {
+    if (!reader.due_letters(now, 1).empty()) return true;
+    if (!reader.waiting_requests(now - rules.budget_wait, 1).empty()) return true;
+    const std::vector<Letter> leased = reader.leased_letters();
+    return std::any_of(leased.begin(), leased.end(),
+                       [&](const Letter& letter) { return lease_ended(letter, alive, rules, now); });
+}
+
+bool still_leased(Reader& reader, Id id, const std::string& mailer, const Rules& rules, TimeMs now) {
+    const auto letter = reader.letter(id);
+    return letter && letter->state == LetterState::leased && letter->leased_by == mailer &&
+           letter->leased_at.value_or(0) + rules.lease_cap >= now;
+}
+
+void record_result(Transaction& tx, Id id, const std::string& mailer, const Result& result,
+                   const Rules& rules, const Moment& moment) {
+    const TimeMs now = moment.now;
+    Nonces nonces(moment.seed);
+    auto letter = tx.letter(id);
+    if (!letter) return;  // erased meanwhile
+    const auto person = tx.person(letter->person);
+    if (!person) return;
+    const bool mine = letter->state == LetterState::leased && letter->leased_by == mailer;
+    if (!mine && result.kind != Result::Kind::delivered) return;
+
+    Result::Kind kind = result.kind;
+    if (kind == Result::Kind::uncertain && letter->uncertain >= 1) kind = Result::Kind::delivered;
+    letter->reply = result.reply;
+    switch (kind) {
+        case Result::Kind::delivered: {
+            if (letter->state == LetterState::sent) return;
+            letter->state = LetterState::sent;
+            letter->sent_at = now;
+            letter->leased_by.clear();
+            letter->leased_at.reset();
+            note_delay(tx, *letter, now);
+            tx.update(*letter);
+            const std::string_view certain = result.kind == kind ? "true" : "false";
+            record(tx, rules.keys,
+                   {EventKind::letter_sent, person->id,
+                    fmt::format(R"({{"letter":{},"kind":"{}","message_id":{},"certain":{}}})", letter->id,
+                                word(letter->kind), json_string(letter->message_id), certain),
+                    identity_json(*person), fmt::format(R"({{"reply":{}}})", json_string(letter->reply))},
+                   now, nonces);
+            if (letter->kind == LetterKind::confirmation) enqueue_waiting(tx, *person, rules, now, nonces);
+            return;
+        }
+        case Result::Kind::refused: {
+            letter->mailbox_unknown = result.mailbox_unknown;
+            record(tx, rules.keys,
+                   {EventKind::letter_refused, person->id,
+                    fmt::format(R"({{"letter":{},"kind":"{}","message_id":{}}})", letter->id,
+                                word(letter->kind), json_string(letter->message_id)),
+                    identity_json(*person), fmt::format(R"({{"reply":{}}})", json_string(letter->reply))},
+                   now, nonces);
+            if (letter->kind == LetterKind::confirmation) {
+                for (Subscription& subscription : tx.subscriptions_of(person->id)) {
+                    const bool named = std::find(letter->newsletters.begin(), letter->newsletters.end(),
+                                                 subscription.newsletter) != letter->newsletters.end();
+                    if (!named || subscription.status != SubscriptionStatus::pending) continue;
+                    subscription.status = SubscriptionStatus::undeliverable;
+                    tx.update(subscription);
+                }
+            }
+            end_letter(tx, *person, *letter, LetterState::refused, "refused", rules, now, nonces);
+            return;
+        }
+        case Result::Kind::try_later:
+        case Result::Kind::uncertain: {
+            if (result.counts) ++letter->attempts;
+            if (kind == Result::Kind::uncertain) ++letter->uncertain;
+            if (letter->expires_at && result.next_attempt_at >= *letter->expires_at) {
+                end_letter(tx, *person, *letter, LetterState::expired, "expired", rules, now, nonces);
+                return;
+            }
+            letter->state = kind == Result::Kind::uncertain ? LetterState::uncertain : LetterState::deferred;
+            letter->due_at = result.next_attempt_at;
+            letter->leased_by.clear();
+            letter->leased_at.reset();
+            tx.update(*letter);
+            return;
+        }
+        case Result::Kind::given_back:
+            free_lease(tx, *letter, now);
+            return;
+    }
+}
+
+void note_run(Transaction& tx, TimeMs now) {
+    MailerNote note = tx.mailer_note();
+    note.last_run_at = now;
+    tx.note_mailer(note);
+}
+
+}  // namespace zgoda::service

@@ -1,0 +1,63 @@
+// The outbox: which letters are due, who may send them, and what became of them.
+//
+// A mailer leases letters in one unit of work, sends them, and records each result in another. The first
+// lease of a letter freezes its newsletters, language and expiry. The letters of a mailer that died are due
+// again at the next lease. What a letter is made from is all here; building it is the mailer's.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "service/rules.h"
+#include "service/store.h"
+
+namespace zgoda::service {
+
+// Everything that a letter is made from.
+struct LeasedLetter {
+    Letter letter;
+    Person person;
+    struct Named {
+        Id newsletter = 0;
+        std::string slug, name;
+        std::string unsubscribe_token;  // "" if there is no subscription
+    };
+    std::vector<Named> newsletters;
+    std::string from, reply_to;  // settings of the first newsletter; "" means the installation's
+    TimeMs asked_at = 0;         // of the first request
+    std::string confirm_token;   // confirmation only; also opens "this was not me"
+};
+
+// Up to `limit` due letters, now leased by this mailer. On the way: frees the leases of dead mailers (`alive`
+// tells) and those older than the cap, lets requests lapse that waited too long, pays letters that waited for
+// the budget, expires letters whose time ran out and cancels those that have nothing left to say.
+std::vector<LeasedLetter> lease(Transaction&, const std::string& mailer, std::size_t limit,
+                                const std::function<bool(const std::string&)>& alive, const Rules&,
+                                const Moment&);
+
+// Is there anything for lease() to do? Asked first, so that an idle mailer writes nothing.
+bool work_waits(Reader&, const std::function<bool(const std::string&)>& alive, const Rules&, TimeMs now);
+
+// Is the letter still leased by this mailer, within the cap? Asked right before MAIL.
+bool still_leased(Reader&, Id letter, const std::string& mailer, const Rules&, TimeMs now);
+
+struct Result {
+    enum class Kind { delivered, try_later, refused, uncertain, given_back } kind = Kind::delivered;
+    std::string reply;             // the server's own last words, printable
+    TimeMs next_attempt_at = 0;    // try_later, uncertain
+    bool counts = true;            // try_later: an attempt of the letter, not trouble of the relay
+    bool mailbox_unknown = false;  // refused: there is no such mailbox or domain
+};
+
+// Records what became of a leased letter. A letter that is no longer this mailer's is left alone unless it
+// was delivered. given_back: not tried; due again at once. What would be due after the link's life expires
+// instead. An uncertain letter goes once more; uncertain again, it counts as sent.
+void record_result(Transaction&, Id letter, const std::string& mailer, const Result&, const Rules&,
+                   const Moment&);
+
+// A mailer ran, whether or not there was anything to do.
+void note_run(Transaction&, TimeMs now);
+
+}  // namespace zgoda::service

@@ -1,0 +1,137 @@
+#include "service/pending.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "service/budget.h"
+
+namespace zgoda::service {
+
+const Subscription* find_subscription(const std::vector<Subscription>& all, Id newsletter) {
+    const auto found = std::find_if(all.begin(), all.end(), [newsletter](const Subscription& one) {
+        return one.newsletter == newsletter;
+    });
+    return found == all.end() ? nullptr : &*found;
+}
+
+bool pending(const Request& request, const Wish& wish, const std::vector<Subscription>& subscriptions) {
+    if (request.state != RequestState::open) return false;
+    const Subscription* one = find_subscription(subscriptions, wish.newsletter);
+    if (one == nullptr) return false;
+    if (one->status == SubscriptionStatus::confirmed || one->status == SubscriptionStatus::paused)
+        return false;
+    return !one->unsubscribed_at || *one->unsubscribed_at < request.asked_at;
+}
+
+bool pending(const Request& request, const std::vector<Subscription>& subscriptions) {
+    return std::any_of(request.wishes.begin(), request.wishes.end(),
+                       [&](const Wish& wish) { return pending(request, wish, subscriptions); });
+}
+
+bool suppressed(Reader& reader, std::string_view addr_key, const Keyring& keys, TimeMs now) {
+    for (const Suppression& key : suppression_keys(keys, addr_key)) {
+        for (const Suppression& one : reader.suppressions(key.key)) {
+            switch (one.reason) {
+                case SuppressionReason::erased:
+                    break;
+                case SuppressionReason::hard_bounce:
+                    if (now < one.at + 7 * day_ms) return true;
+                    break;
+                case SuppressionReason::complaint:
+                case SuppressionReason::not_me:
+                case SuppressionReason::never_again:
+                case SuppressionReason::admin:
+                    return true;
+            }
+        }
+    }
+    return false;
+}
+
+TimeMs budget_allows_at(Reader& reader, const Person& person, const std::string& network, const Rules& rules,
+                        TimeMs now) {
+    const auto history = reader.budget(budget_key(rules.keys, person.abuse_key));
+    if (history.empty()) return now;
+    return next_allowed(history, rules.per_address, network_hash(rules.keys, network), now);
+}
+
+bool pay(Transaction& tx, const Person& person, Letter& letter, const std::string& network,
+         const Rules& rules, TimeMs now) {
+    const std::uint64_t key = budget_key(rules.keys, person.abuse_key);
+    const std::uint64_t cause = network_hash(rules.keys, network);
+    const auto history = tx.budget(key);
+    if (next_allowed(history, rules.per_address, cause, now) > now) return false;
+    if (!rules.per_address.empty()) tx.set_budget(key, spend(history, rules.per_address, cause, now));
+    letter.budgeted = true;
+    letter.network = network;
+    letter.due_at = std::min(letter.due_at, now);
+    return true;
+}
+
+Letter enqueue(Transaction& tx, const Person& person, LetterKind kind, const std::string& locale,
+               const std::string& network, bool over_budget, const Rules& rules, TimeMs now, Nonces& nonces) {
+    Letter letter;
+    letter.id = tx.new_id();
+    letter.person = person.id;
+    letter.kind = kind;
+    letter.locale = locale;
+    letter.created_at = now;
+    letter.due_at = now;
+    letter.network = network;
+    const Nonce random = nonces.next();
+    letter.message_id =
+        fmt::format("{}.{}@{}", letter.id, to_hex(std::span(random).first(8)), rules.message_id_domain);
+    if (over_budget) {
+        letter.budgeted = true;
+    } else if (!pay(tx, person, letter, network, rules, now)) {
+        letter.due_at = budget_allows_at(tx, person, network, rules, now);
+    }
+    return letter;
+}
+
+void enqueue_waiting(Transaction& tx, const Person& person, const Rules& rules, TimeMs now, Nonces& nonces) {
+    if (tx.open_letter(person.id, LetterKind::confirmation)) return;
+    std::vector<Request> waiting = tx.requests_of(person.id);
+    const std::vector<Subscription> subscriptions = tx.subscriptions_of(person.id);
+    std::erase_if(waiting, [&](const Request& request) {
+        return request.letter || !pending(request, subscriptions) ||
+               request.asked_at + rules.budget_wait <= now;
+    });
+    if (waiting.empty()) return;
+    const Request& first = waiting.front();
+    const Letter letter =
+        enqueue(tx, person, LetterKind::confirmation, first.locale, first.network, false, rules, now, nonces);
+    tx.add(letter);
+    for (Request& request : waiting) {
+        request.letter = letter.id;
+        tx.update(request);
+    }
+}
+
+void cancel_idle_letters(Transaction& tx, Id person) {
+    auto letter = tx.open_letter(person, LetterKind::confirmation);
+    if (!letter || letter->state == LetterState::leased) return;
+    const std::vector<Subscription> subscriptions = tx.subscriptions_of(person);
+    for (const Request& request : tx.requests_of(person)) {
+        if (request.letter == letter->id && pending(request, subscriptions)) return;
+    }
+    letter->state = LetterState::cancelled;
+    tx.update(*letter);
+}
+
+std::string json_string(std::string_view text) {
+    return boost::json::serialize(boost::json::string_view(text.data(), text.size()));
+}
+
+std::string newsletter_json(const Newsletters& newsletters, Id newsletter) {
+    const Newsletter* one = newsletters.find(newsletter);
+    return fmt::format(R"({{"id":{},"slug":{}}})", newsletter, json_string(one == nullptr ? "" : one->slug));
+}
+
+std::string evidence_json(std::string_view ip, std::string_view user_agent) {
+    return fmt::format(R"({{"ip":{},"user_agent":{}}})", json_string(ip), json_string(user_agent));
+}
+
+}  // namespace zgoda::service

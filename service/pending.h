@@ -1,0 +1,47 @@
+// What is still unanswered: the part of the rules that signing up, confirming, leaving and the outbox share.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "service/rules.h"
+#include "service/store.h"
+
+namespace zgoda::service {
+
+// A wish waits for her answer while its request is open, she is not subscribed to it, and she has not left
+// (or said no to) that newsletter since she asked.
+bool pending(const Request&, const Wish&, const std::vector<Subscription>&);
+bool pending(const Request&, const std::vector<Subscription>&);  // any of its wishes
+
+const Subscription* find_subscription(const std::vector<Subscription>&, Id newsletter);
+
+// Suppressed for letters at `now`: complaint, not_me, never_again, admin, and hard_bounce for 7 days;
+// `erased` only refuses imports.
+bool suppressed(Reader&, std::string_view addr_key, const Keyring&, TimeMs now);
+
+// A new letter for this person, due at once if the budget allows one to this network (and then paid for),
+// else when it will; `over_budget` asks nobody.
+Letter enqueue(Transaction&, const Person&, LetterKind, const std::string& locale, const std::string& network,
+               bool over_budget, const Rules&, TimeMs now, Nonces&);
+
+// Pays for a letter that waits for the budget, if it allows one to this network now. Changes the letter, not
+// its row.
+bool pay(Transaction&, const Person&, Letter&, const std::string& network, const Rules&, TimeMs now);
+TimeMs budget_allows_at(Reader&, const Person&, const std::string& network, const Rules&, TimeMs now);
+
+// If the person has open requests without a letter, and no confirmation is under way: enqueues one for them.
+void enqueue_waiting(Transaction&, const Person&, const Rules&, TimeMs now, Nonces&);
+
+// Cancels the person's open confirmation letters that have nothing left to ask. One that a mailer holds is
+// left alone.
+void cancel_idle_letters(Transaction&, Id person);
+
+// {"id":7,"slug":"daily"}, as events name a newsletter in their details.
+std::string newsletter_json(const Newsletters&, Id newsletter);
+std::string json_string(std::string_view);  // quoted and escaped
+std::string evidence_json(std::string_view ip, std::string_view user_agent);
+
+}  // namespace zgoda::service

@@ -1,0 +1,171 @@
+// What is remembered: the value types that service/ reads from and writes to a Store.
+//
+// They hold words of newsletters, not of tables. A record read is a copy; to change it, change the copy and
+// hand it back (Transaction::update).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "service/newsletter.h"
+#include "service/time.h"
+#include "service/words.h"
+
+namespace zgoda::service {
+
+using Digest = std::array<std::uint8_t, 32>;  // SHA-256 or HMAC-SHA256
+using Nonce = std::array<std::uint8_t, 16>;
+
+// A human behind an address. The typed name and language reach her only with the confirmation of its own
+// request.
+struct Person {
+    Id id = 0;
+    std::string addr_key;   // identity, unique
+    std::string abuse_key;  // counts letters only
+    std::string address;    // as shown
+    std::string envelope;   // as given to SMTP
+    bool needs_smtputf8 = false;
+    std::string name;
+    std::string locale;
+    TimeMs created_at = 0;
+    std::optional<TimeMs> proven_at;  // her first own confirmation
+    std::uint16_t generation =
+        0;  // raised by withdrawal, erasure, change of address: ends open confirm tokens
+};
+
+struct Subscription {
+    Id id = 0;
+    Id person = 0;
+    Id newsletter = 0;
+    SubscriptionStatus status = SubscriptionStatus::pending;
+    TimeMs signed_up_at = 0;
+    std::optional<TimeMs> confirmed_at;
+    std::optional<TimeMs> unsubscribed_at;
+    std::string source;
+    std::string form;
+    std::string fields;  // JSON object, or ""
+};
+
+// One newsletter asked for, and the id of the wording that the form showed ("" if the form did not state it).
+struct Wish {
+    Id newsletter = 0;
+    std::string wording;
+};
+
+// One form post. Keeps its own source, wording and typed data for as long as it lives.
+struct Request {
+    Id id = 0;
+    Id person = 0;
+    RequestState state = RequestState::open;
+    TimeMs asked_at = 0;
+    std::vector<Wish> wishes;
+    std::string locale;
+    std::string name;
+    std::string fields;  // JSON object, or ""
+    std::string source;
+    std::string form;
+    std::string ip;
+    std::string user_agent;
+    std::string network;       // client network of ip, service/client.h
+    std::optional<Id> letter;  // that asks for its confirmation; none while it waits for one
+};
+
+// A row of the outbox: what a letter is made from, not the letter.
+struct Letter {
+    Id id = 0;
+    Id person = 0;
+    LetterKind kind = LetterKind::confirmation;
+    LetterState state = LetterState::queued;
+    std::string locale;
+    TimeMs created_at = 0;
+    TimeMs due_at = 0;
+    std::optional<TimeMs> first_leased_at;  // from then on newsletters, locale and expiry are frozen
+    std::optional<TimeMs> leased_at;
+    std::optional<TimeMs> sent_at;
+    std::optional<TimeMs> expires_at;
+    std::string leased_by;         // mailer id, while state is leased
+    int attempts = 0;              // that count against the schedule
+    int uncertain = 0;             // results lost after the final dot
+    std::string message_id;        // without <>; made here once, the same on every retry
+    int key_id = 0;                // signs its links
+    std::vector<Id> newsletters;   // that it names
+    std::string network;           // of the client that caused it, for the budget
+    bool budgeted = false;         // the mail budget has paid for it; unpaid ones wait
+    bool mailbox_unknown = false;  // refused because there is no such mailbox or domain
+    std::string reply;             // the server's own last words
+};
+
+// The letters that one abuse_key was sent because of requests that prove nothing, oldest first.
+struct BudgetEntry {
+    TimeMs at = 0;
+    std::uint64_t network = 0;  // keyed hash of the client network that caused it
+
+    friend bool operator==(const BudgetEntry&, const BudgetEntry&) = default;
+};
+
+struct Suppression {
+    Digest key{};  // keyed hash of addr_key; the address itself is not needed
+    int key_id = 0;
+    SuppressionReason reason = SuppressionReason::admin;
+    TimeMs at = 0;
+};
+
+// A link of the consent ledger. `details` are in the chain for ever and hold nothing personal; identity and
+// evidence stand beside it: the chain only has their commitments, so both can be deleted without breaking it.
+struct Event {
+    std::int64_t seq = 0;  // 1, 2, 3 ... without a gap
+    TimeMs at = 0;
+    EventKind kind = EventKind::signup_requested;
+    Id person = 0;
+    std::string details;  // JSON
+    Digest identity_commitment{};
+    Digest evidence_commitment{};
+    Digest previous{};
+    Digest hash{};
+
+    // Beside the chain. No nonce: erased (identity) or truncated (evidence, then without a commitment to hold
+    // it).
+    std::optional<Nonce> identity_nonce;
+    std::string identity;  // JSON
+    std::optional<Nonce> evidence_nonce;
+    std::string evidence;  // JSON
+};
+
+struct LedgerHead {
+    std::int64_t seq = 0;
+    Digest hash{};
+    int key_id = 0;
+    Digest seal{};  // HMAC over seq and hash, under a key outside the database
+};
+
+struct ExportRow {  // views are valid during the call that hands it over
+    Id subscription = 0;
+    std::string_view email, name, newsletter, locale, source, form, fields;
+    SubscriptionStatus status = SubscriptionStatus::pending;
+    TimeMs signed_up_at = 0;
+    std::optional<TimeMs> confirmed_at, unsubscribed_at;
+};
+
+struct ExportFilter {
+    std::optional<Id> newsletter;
+    std::optional<SubscriptionStatus> status;  // nullopt: all
+    std::optional<TimeMs> changed_since;
+    std::string locale;  // "": all
+};
+
+struct OutboxCounts {
+    std::int64_t due = 0;      // should go now
+    std::int64_t waiting = 0;  // queued, deferred, uncertain or leased, the due ones included
+    std::optional<TimeMs> oldest_due;
+};
+
+// What mailers leave for others to see.
+struct MailerNote {
+    TimeMs last_run_at = 0;      // 0: never
+    DurationMs usual_delay = 0;  // from signup to sent, lately; what tickets without a letter imitate
+};
+
+}  // namespace zgoda::service

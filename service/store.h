@@ -1,0 +1,160 @@
+// The port to a database: what service/ asks of it. storage/ implements it, one folder a database.
+//
+// A *unit of work* is a function over a Transaction. It decides on a consistent view and writes everything
+// that belongs together: all of it is kept, or none. No rule about who may subscribe lives behind this port.
+//
+// Threads: a Store may be used from any thread. A Reader or Transaction belongs to the call that received it
+// and is gone when that call returns.
+//
+// Errors: what a unit of work may ordinarily meet (no such person) is in return values. A broken database
+// throws StorageError out of the unit; the unit must not catch it.
+#pragma once
+
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "service/records.h"
+
+namespace zgoda::service {
+
+// The database failed under a unit of work. Only storage/ throws it.
+class StorageError : public std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+// A consistent, read-only view.
+class Reader {
+ public:
+    virtual ~Reader() = default;
+
+    virtual std::shared_ptr<const Newsletters> newsletters() = 0;
+    virtual std::optional<Wording> wording(std::string_view id) = 0;
+
+    virtual std::optional<Person> person(Id) = 0;
+    virtual std::optional<Person> person_by_key(std::string_view addr_key) = 0;
+    virtual std::optional<Subscription> subscription(Id) = 0;
+    virtual std::vector<Subscription> subscriptions_of(Id person) = 0;  // oldest first, as all lists here
+    virtual std::vector<Request> requests_of(Id person) = 0;
+    virtual std::vector<Request> requests_for(Id letter) = 0;
+
+    virtual std::optional<Letter> letter(Id) = 0;
+    virtual std::vector<Letter> letters_of(Id person) = 0;
+    // The one letter of this kind that is still to be sent: queued, leased, deferred or uncertain.
+    virtual std::optional<Letter> open_letter(Id person, LetterKind) = 0;
+    // What is due at `now` (queued, deferred, uncertain), soonest first.
+    virtual std::vector<Letter> due_letters(TimeMs now, std::size_t limit) = 0;
+    virtual std::vector<Letter> leased_letters() = 0;
+    virtual OutboxCounts outbox(TimeMs now) = 0;
+    virtual MailerNote mailer_note() = 0;
+    // Open requests without a letter, asked before `asked_before`.
+    virtual std::vector<Request> waiting_requests(TimeMs asked_before, std::size_t limit) = 0;
+
+    virtual std::vector<Suppression> suppressions(const Digest& key) = 0;
+    virtual std::vector<BudgetEntry> budget(std::uint64_t key) = 0;
+
+    virtual LedgerHead ledger_head() = 0;  // seq 0 and an all-zero hash when the ledger is empty
+    virtual std::vector<Event> events(std::int64_t after_seq, std::size_t limit) = 0;
+    virtual std::vector<Event> events_of(Id person) = 0;
+
+    // Hands out rows by subscription id, those after `after`, at most `limit`; returns how many.
+    virtual std::size_t export_rows(const ExportFilter&, Id after, std::size_t limit,
+                                    const std::function<void(const ExportRow&)>& row) = 0;
+    virtual std::int64_t count_export_rows(const ExportFilter&) = 0;
+};
+
+// The same view, and the right to change it. `add` expects the id from new_id(); `update` expects a record
+// that was read in this unit.
+class Transaction : public Reader {
+ public:
+    virtual Id new_id() = 0;  // ascending, never given out again, not even after an erasure
+
+    virtual void add(const Newsletter&) = 0;     // a slug that is taken throws std::logic_error: look first
+    virtual void update(const Newsletter&) = 0;  // slug, aliases, open, settings
+    virtual void keep(const Wording&) = 0;       // not an error if it is kept already
+
+    virtual void add(const Person&) = 0;
+    virtual void update(const Person&) = 0;
+    virtual void add(const Subscription&) = 0;
+    virtual void update(const Subscription&) = 0;
+    virtual void add(const Request&) = 0;
+    virtual void update(const Request&) = 0;  // state and letter; the rest of a request never changes
+    virtual void add(const Letter&) = 0;
+    virtual void update(const Letter&) = 0;
+    virtual void note_mailer(const MailerNote&) = 0;
+
+    virtual void add(
+        const Suppression&) = 0;  // a key has each reason at most once; a second one changes nothing
+    virtual void remove(const Suppression&) = 0;
+    virtual void set_budget(std::uint64_t key, std::span<const BudgetEntry>) = 0;  // empty removes it
+
+    // Appends the next event (seq and previous must follow the head that was read in this unit) and the new
+    // head.
+    virtual void append(const Event&, const LedgerHead&) = 0;
+
+    // Removes the person with her subscriptions, requests and letters, and identity and evidence of all her
+    // events.
+    virtual void erase_person(Id) = 0;
+
+    // One line for the withdrawals journal, which is outside the database: on disk before this unit is
+    // answered.
+    virtual void journal_withdrawal(std::string_view line) = 0;
+};
+
+// How a unit of work ended.
+enum class Commit {
+    done,       // it is on disk
+    busy,       // the queue is full; nothing was run
+    too_late,   // it waited for longer than 2 s and was dropped before it ran
+    disk_full,  // rolled back; the store goes on
+    failed,     // the unit itself threw: only it was rolled back
+    broken,     // the database can't be trusted to write any more; the process is about to stop
+};
+
+struct CommitResult {
+    Commit commit = Commit::done;
+    std::exception_ptr error;  // of the unit, with failed
+};
+
+// A mailer's presence. While it lives, its leases are its own; when its process dies they are anybody's.
+class MailerPresence {
+ public:
+    virtual ~MailerPresence() = default;
+    virtual const std::string& id() const = 0;  // unique among all mailers, ever
+};
+
+class Store {
+ public:
+    virtual ~Store() = default;
+
+    using Work = std::function<void(Transaction&)>;
+    using Query = std::function<void(Reader&)>;
+    using Done = std::function<void(CommitResult)>;
+
+    // Runs `work` in the next group, and calls `done` exactly once, on the store's own thread, when the
+    // outcome is known (at once, on the caller's thread, for busy and broken). `work` may run more than once,
+    // each time on a clean view: it must have no effect but on the Transaction and its own result, which it
+    // overwrites.
+    virtual void submit(Work work, Done done) = 0;
+
+    // Runs `query` on a read-only connection, on one of the store's reading threads, then `done`: done or
+    // failed.
+    virtual void read(Query query, Done done) = 0;
+
+    virtual std::unique_ptr<MailerPresence> enlist_mailer() = 0;
+    // Is the mailer of this id still alive? One that nobody knows is not.
+    virtual bool mailer_alive(const std::string& id) = 0;
+};
+
+// For callers without an event loop: submit or read, and wait for the outcome. Rethrows what the unit threw;
+// throws StorageError, saying which, for every other outcome but done.
+void run(Store&, Store::Work);
+void look(Store&, Store::Query);
+
+}  // namespace zgoda::service

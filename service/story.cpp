@@ -1,0 +1,237 @@
+#include "service/story.h"
+
+#include <fmt/format.h>
+#include <unistr.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "service/budget.h"
+#include "service/pending.h"
+
+namespace zgoda::service {
+namespace {
+
+std::string quoted_names(const Newsletters& newsletters, const std::vector<Id>& ids) {
+    std::string out;
+    for (const Id id : ids) {
+        const Newsletter* one = newsletters.find(id);
+        if (!out.empty()) out += ", ";
+        out += one == nullptr ? fmt::format("newsletter {}", id) : one->slug;
+    }
+    return out.empty() ? "nothing" : out;
+}
+
+std::string from_where(const Request& request) {
+    std::string out;
+    if (!request.source.empty()) out += " on " + request.source;
+    if (!request.form.empty()) out += fmt::format(" (form {})", request.form);
+    if (!request.ip.empty()) out += " from " + request.ip;
+    return out;
+}
+
+std::string tell(const Request& request, const Newsletters& newsletters) {
+    std::vector<Id> ids;
+    for (const Wish& wish : request.wishes) ids.push_back(wish.newsletter);
+    std::string out = fmt::format("asked for {}{}", quoted_names(newsletters, ids), from_where(request));
+    switch (request.state) {
+        case RequestState::open:
+            out += request.letter ? "; not answered yet"
+                                  : "; waits for its letter: another one is under way or the "
+                                    "mail budget of this address is used up";
+            break;
+        case RequestState::confirmed:
+            out += "; she confirmed it";
+            break;
+        case RequestState::declined:
+            out += "; she declined it";
+            break;
+        case RequestState::lapsed:
+            out += "; it lapsed, no letter reached her in time";
+            break;
+        case RequestState::suppressed:
+            out += "; no letter, because this address is suppressed";
+            break;
+        case RequestState::honeypot:
+            out += "; no letter, because the trap field was filled in: taken for a bot";
+            break;
+        case RequestState::already:
+            out += "; she is subscribed to all of it already";
+            break;
+        case RequestState::withdrawn:
+            out += "; it ended when she left";
+            break;
+    }
+    return out + ".";
+}
+
+std::string tell(const Letter& letter, const Newsletters& newsletters) {
+    std::string out = fmt::format("{} letter {}", word(letter.kind), letter.id);
+    if (!letter.newsletters.empty()) out += " about " + quoted_names(newsletters, letter.newsletters);
+    switch (letter.state) {
+        case LetterState::queued:
+            out += letter.budgeted ? fmt::format(" is queued, due {}", rfc3339(letter.due_at))
+                                   : fmt::format(" waits for the mail budget of this address until {}",
+                                                 rfc3339(letter.due_at));
+            break;
+        case LetterState::leased:
+            out += " is being sent by a mailer";
+            break;
+        case LetterState::sent:
+            out += fmt::format(" was sent {}", rfc3339(letter.sent_at.value_or(0)));
+            break;
+        case LetterState::deferred:
+            out +=
+                fmt::format(" was put off {} times, due again {}", letter.attempts, rfc3339(letter.due_at));
+            break;
+        case LetterState::refused:
+            out +=
+                letter.mailbox_unknown ? " was refused for good: no such mailbox" : " was refused for good";
+            break;
+        case LetterState::uncertain:
+            out += fmt::format(" may have arrived, the connection was lost at the end; due again {}",
+                               rfc3339(letter.due_at));
+            break;
+        case LetterState::expired:
+            out += letter.budgeted
+                       ? " expired before it could be delivered"
+                       : " lapsed: the mail budget of this address had no room for it within 72 hours";
+            break;
+        case LetterState::cancelled:
+            out += " was cancelled, it had nothing left to ask";
+            break;
+    }
+    if (!letter.reply.empty()) out += fmt::format("; the server said: {}", letter.reply);
+    return out + fmt::format(". Message-ID <{}>", letter.message_id);
+}
+
+std::string slugs_in(const boost::json::object& details) {
+    std::string out;
+    const auto* list = details.if_contains("newsletters");
+    if (list == nullptr || !list->is_array()) return out;
+    for (const auto& one : list->as_array()) {
+        const auto* slug = one.is_object() ? one.as_object().if_contains("slug") : nullptr;
+        if (slug == nullptr || !slug->is_string()) continue;
+        if (!out.empty()) out += ", ";
+        out.append(slug->as_string().data(), slug->as_string().size());
+    }
+    return out;
+}
+
+std::string text_in(const boost::json::object& object, std::string_view key) {
+    const auto* value = object.if_contains(boost::json::string_view(key.data(), key.size()));
+    if (value == nullptr || !value->is_string()) return {};
+    return {value->as_string().data(), value->as_string().size()};
+}
+
+boost::json::object parsed(const std::string& text) {
+    boost::json::error_code error;
+    boost::json::value value = boost::json::parse(text, error);
+    return error || !value.is_object() ? boost::json::object() : value.as_object();
+}
+
+// What the ledger adds to requests and letters, which tell their own part. nullopt: nothing.
+std::optional<std::string> tell(const Event& event) {
+    const boost::json::object details = parsed(event.details);
+    const std::string slugs = slugs_in(details);
+    const std::string method = text_in(details, "method");
+    const std::string ip = text_in(parsed(event.evidence), "ip");
+    const std::string from = ip.empty() ? "" : " from " + ip;
+    switch (event.kind) {
+        case EventKind::signup_requested:
+        case EventKind::letter_sent:
+        case EventKind::letter_refused:
+            return std::nullopt;
+        case EventKind::confirmed:
+            return fmt::format("confirmed {} by {}{}.", slugs, method, from);
+        case EventKind::declined:
+            return method == "not_me" ? fmt::format("said \"this was not me\"{}; declined: {}.", from,
+                                                    slugs.empty() ? "nothing was pending" : slugs)
+                                      : fmt::format("declined {}{}.", slugs, from);
+        case EventKind::withdrawn:
+            return fmt::format("left {} by {}{}.", slugs, method, from);
+        case EventKind::suppressed:
+            return fmt::format("no more letters: {}.", text_in(details, "reason"));
+        case EventKind::unsuppressed:
+            return fmt::format("letters allowed again: {}.", text_in(details, "reason"));
+        case EventKind::lapsed:
+            return fmt::format(
+                "a request lapsed: {}.",
+                text_in(details, "why") == "budget" ? "the mail budget had no letter for it within 72 hours"
+                : text_in(details, "why") == "refused" ? "its letter was refused for good"
+                                                       : "its letter could not be delivered in time");
+        default:
+            return fmt::format("{}.", word(event.kind));
+    }
+}
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+    std::string out;
+    const auto* at = reinterpret_cast<const std::uint8_t*>(text.data());
+    const auto* end = at + text.size();
+    while (at < end) {
+        ucs4_t c = 0;
+        const int length = u8_mbtoucr(&c, at, static_cast<std::size_t>(end - at));
+        if (length < 1) {
+            out += fmt::format("\\x{{{:02X}}}", *at++);
+            continue;
+        }
+        const bool hidden = c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x61C ||
+                            (c >= 0x200B && c <= 0x200F) || (c >= 0x2028 && c <= 0x202E) ||
+                            (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF;
+        if (hidden) {
+            out += fmt::format("\\u{{{:X}}}", c);
+        } else {
+            out.append(reinterpret_cast<const char*>(at), static_cast<std::size_t>(length));
+        }
+        at += length;
+    }
+    return out;
+}
+
+Story story(Reader& reader, std::string_view addr_key, const Rules& rules, TimeMs now) {
+    Story out;
+    out.person = reader.person_by_key(addr_key);
+    for (const Suppression& key : suppression_keys(rules.keys, addr_key)) {
+        const auto found = reader.suppressions(key.key);
+        out.suppressions.insert(out.suppressions.end(), found.begin(), found.end());
+    }
+    for (const Suppression& one : out.suppressions) {
+        if (out.person && one.reason != SuppressionReason::erased) continue;  // the ledger tells it
+        out.lines.push_back({one.at, one.reason == SuppressionReason::erased
+                                         ? "was erased; an import never brings this address back."
+                                         : fmt::format("no more letters: {}.", word(one.reason))});
+    }
+    if (out.person) {
+        const auto newsletters = reader.newsletters();
+        out.subscriptions = reader.subscriptions_of(out.person->id);
+        for (const Request& request : reader.requests_of(out.person->id)) {
+            out.lines.push_back({request.asked_at, tell(request, *newsletters)});
+        }
+        for (const Letter& letter : reader.letters_of(out.person->id)) {
+            out.lines.push_back({letter.sent_at.value_or(letter.created_at), tell(letter, *newsletters)});
+        }
+        for (const Event& event : reader.events_of(out.person->id)) {
+            if (auto sentence = tell(event)) out.lines.push_back({event.at, std::move(*sentence)});
+        }
+        const auto spent = reader.budget(budget_key(rules.keys, out.person->abuse_key));
+        if (!spent.empty()) {
+            const TimeMs next = next_allowed(spent, rules.per_address, 0, now);
+            out.lines.push_back(
+                {spent.back().at,
+                 fmt::format("the mail budget counts {} letters to this mailbox; {}.", spent.size(),
+                             next <= now ? "it allows another one now"
+                                         : "it allows the next one " + rfc3339(next) +
+                                               " or, from a network that "
+                                               "asked for none of them, perhaps sooner")});
+        }
+    }
+    std::stable_sort(out.lines.begin(), out.lines.end(),
+                     [](const StoryLine& a, const StoryLine& b) { return a.at < b.at; });
+    for (StoryLine& line : out.lines) line.text = printable(line.text);
+    return out;
+}
+
+}  // namespace zgoda::service
