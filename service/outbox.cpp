@@ -104,11 +104,11 @@ std::optional<LeasedLetter> lease_one(Transaction& tx, Letter letter, const std:
         return std::nullopt;
     }
     if (!letter.budgeted && !pay(tx, *person, letter, letter.network, rules, now)) {
-        const TimeMs allowed_at = budget_allows_at(tx, *person, letter.network, rules, now);
-        if (allowed_at > letter.created_at + rules.budget_wait) {
+        const TimeMs lapses_at = letter.created_at + rules.budget_wait;
+        if (now >= lapses_at) {
             end_letter(tx, *person, letter, LetterState::expired, "budget", rules, now, nonces);
         } else {
-            letter.due_at = allowed_at;
+            letter.due_at = std::min(budget_allows_at(tx, *person, letter.network, rules, now), lapses_at);
             tx.update(letter);
         }
         return std::nullopt;

@@ -86,7 +86,7 @@ Letter enqueue(Transaction& tx, const Person& person, LetterKind kind, const std
     if (over_budget) {
         letter.budgeted = true;
     } else if (!pay(tx, person, letter, network, rules, now)) {
-        letter.due_at = budget_allows_at(tx, person, network, rules, now);
+        letter.due_at = std::min(budget_allows_at(tx, person, network, rules, now), now + rules.budget_wait);
     }
     return letter;
 }
