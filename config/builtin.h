@@ -1,0 +1,12 @@
+// The files that are compiled into the program: config/locales/*.toml and config/templates/*, by their names
+// ("en.toml", "page.confirm.html"). The build writes the function's body (embed.cmake).
+#pragma once
+
+#include <map>
+#include <string_view>
+
+namespace zgoda::config {
+
+const std::map<std::string_view, std::string_view>& builtin_files();
+
+}  // namespace zgoda::config
