@@ -128,8 +128,8 @@ void check_fields(const SignupForm& form, Asked& asked, Problems& problems) {
     }
     boost::json::object values;
     for (const auto& [name, typed] : form.fields) {
-        const auto rule =
-            std::find_if(rules.begin(), rules.end(), [&](const FieldRule& one) { return one.name == name; });
+        const auto rule = std::find_if(rules.begin(), rules.end(),
+                                       [&wanted = name](const FieldRule& one) { return one.name == wanted; });
         if (rule == rules.end()) {
             problems.add("/fields", "field_unknown");
             continue;

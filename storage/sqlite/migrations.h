@@ -1,0 +1,26 @@
+// The version of the schema that a file has, and its way to the one that this program needs.
+#pragma once
+
+#include "storage/sqlite/connection.h"
+#include "storage/sqlite/lock_file.h"
+#include "storage/sqlite/schema.h"
+
+namespace zgoda::storage {
+
+inline int newest_version(const SchemaFiles& files) {
+    return static_cast<int>(files.size());
+}
+
+// 0: a file without a schema. nullopt: the database of another program.
+std::optional<int> schema_version(Connection&);
+
+// Runs the files from `from` on, each in a transaction of its own under the write lock.
+void upgrade(Connection&, WriteLock&, const SchemaFiles&, int from);
+
+// A copy of the database, complete and on disk, readable by its owner only. The caller holds the write lock.
+void back_up(Connection&, const std::filesystem::path& to);
+
+// Waits for the write lock for at most 10 s. Throws StorageError after that.
+void wait_for(WriteLock&);
+
+}  // namespace zgoda::storage

@@ -1,0 +1,686 @@
+#include "storage/sqlite/records.h"
+
+#include <algorithm>
+#include <charconv>
+#include <stdexcept>
+
+namespace zgoda::storage {
+
+using namespace service;
+
+namespace {
+
+// Lists of numbers in one column: '5 7 12', and for wishes '5:WORDING 7:'.
+void append_number(std::string& out, std::int64_t number) {
+    char digits[20];
+    const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
+    out.append(digits, end);
+}
+
+Id take_number(std::string_view& text) {
+    Id number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc()) throw StorageError("a list in the database is not one of numbers");
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    return number;
+}
+
+std::vector<Id> parse_ids(std::string_view text) {
+    std::vector<Id> ids;
+    while (!text.empty()) {
+        ids.push_back(take_number(text));
+        if (!text.empty()) text.remove_prefix(1);
+    }
+    return ids;
+}
+
+std::string_view write_ids(std::string& out, const std::vector<Id>& ids) {
+    out.clear();
+    for (const Id id : ids) {
+        if (!out.empty()) out += ' ';
+        append_number(out, id);
+    }
+    return out;
+}
+
+std::vector<Wish> parse_wishes(std::string_view text) {
+    std::vector<Wish> wishes;
+    while (!text.empty()) {
+        Wish& wish = wishes.emplace_back();
+        wish.newsletter = take_number(text);
+        if (!text.empty()) text.remove_prefix(1);
+        const auto end = std::min(text.find(' '), text.size());
+        wish.wording = text.substr(0, end);
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return wishes;
+}
+
+std::string_view write_wishes(std::string& out, const std::vector<Wish>& wishes) {
+    out.clear();
+    for (const auto& wish : wishes) {
+        if (!out.empty()) out += ' ';
+        append_number(out, wish.newsletter);
+        out += ':';
+        out += wish.wording;
+    }
+    return out;
+}
+
+void append_word(std::vector<std::uint8_t>& out, std::uint64_t word) {
+    for (int shift = 0; shift < 64; shift += 8) out.push_back(static_cast<std::uint8_t>(word >> shift));
+}
+
+std::uint64_t read_word(const std::uint8_t* bytes) {
+    std::uint64_t word = 0;
+    for (unsigned i = 0; i < 8; ++i) word |= static_cast<std::uint64_t>(bytes[i]) << (8 * i);
+    return word;
+}
+
+template <class Word>
+std::int64_t number(Word word) {
+    return static_cast<std::int64_t>(word);
+}
+
+// Most people's keys and addresses are the same text; it is kept once.
+std::optional<std::string_view> unless_same(const std::string& text, const std::string& key) {
+    return text == key ? std::nullopt : std::optional<std::string_view>(text);
+}
+
+// The columns of each record, in the order in which its reader takes them.
+const std::string person_columns =
+    "id, addr_key, abuse_key, address, envelope, needs_smtputf8, name, locale, created_at, proven_at, "
+    "generation";
+
+Person read_person(const Query& row) {
+    Person p;
+    p.id = row.integer(0);
+    p.addr_key = row.text(1);
+    p.abuse_key = row.null(2) ? p.addr_key : row.string(2);
+    p.address = row.null(3) ? p.addr_key : row.string(3);
+    p.envelope = row.null(4) ? p.addr_key : row.string(4);
+    p.needs_smtputf8 = row.flag(5);
+    p.name = row.text(6);
+    p.locale = row.text(7);
+    p.created_at = row.integer(8);
+    p.proven_at = row.optional(9);
+    p.generation = static_cast<std::uint16_t>(row.small(10));
+    return p;
+}
+
+const std::string subscription_columns =
+    "id, person, newsletter, status, signed_up_at, confirmed_at, unsubscribed_at, source, form, fields";
+
+Subscription read_subscription(const Query& row) {
+    Subscription s;
+    s.id = row.integer(0);
+    s.person = row.integer(1);
+    s.newsletter = row.integer(2);
+    s.status = static_cast<SubscriptionStatus>(row.small(3));
+    s.signed_up_at = row.integer(4);
+    s.confirmed_at = row.optional(5);
+    s.unsubscribed_at = row.optional(6);
+    s.source = row.text(7);
+    s.form = row.text(8);
+    s.fields = row.text(9);
+    return s;
+}
+
+const std::string request_columns =
+    "id, person, state, asked_at, wishes, locale, name, fields, source, form, ip, user_agent, network, "
+    "letter";
+
+Request read_request(const Query& row) {
+    Request r;
+    r.id = row.integer(0);
+    r.person = row.integer(1);
+    r.state = static_cast<RequestState>(row.small(2));
+    r.asked_at = row.integer(3);
+    r.wishes = parse_wishes(row.text(4));
+    r.locale = row.text(5);
+    r.name = row.text(6);
+    r.fields = row.text(7);
+    r.source = row.text(8);
+    r.form = row.text(9);
+    r.ip = row.text(10);
+    r.user_agent = row.text(11);
+    r.network = row.text(12);
+    r.letter = row.optional(13);
+    return r;
+}
+
+const std::string letter_columns =
+    "id, person, kind, state, locale, created_at, due_at, first_leased_at, leased_at, sent_at, expires_at, "
+    "leased_by, attempts, uncertain, message_id, key_id, newsletters, network, budgeted, mailbox_unknown, "
+    "reply";
+
+Letter read_letter(const Query& row) {
+    Letter l;
+    l.id = row.integer(0);
+    l.person = row.integer(1);
+    l.kind = static_cast<LetterKind>(row.small(2));
+    l.state = static_cast<LetterState>(row.small(3));
+    l.locale = row.text(4);
+    l.created_at = row.integer(5);
+    l.due_at = row.integer(6);
+    l.first_leased_at = row.optional(7);
+    l.leased_at = row.optional(8);
+    l.sent_at = row.optional(9);
+    l.expires_at = row.optional(10);
+    l.leased_by = row.text(11);
+    l.attempts = row.small(12);
+    l.uncertain = row.small(13);
+    l.message_id = row.text(14);
+    l.key_id = row.small(15);
+    l.newsletters = parse_ids(row.text(16));
+    l.network = row.text(17);
+    l.budgeted = row.flag(18);
+    l.mailbox_unknown = row.flag(19);
+    l.reply = row.text(20);
+    return l;
+}
+
+const std::string event_columns =
+    "seq, at, kind, person, details, identity_commitment, evidence_commitment, previous, hash, "
+    "identity_nonce, identity, evidence_nonce, evidence";
+
+Event read_event(const Query& row) {
+    Event e;
+    e.seq = row.integer(0);
+    e.at = row.integer(1);
+    e.kind = static_cast<EventKind>(row.small(2));
+    e.person = row.integer(3);
+    e.details = row.text(4);
+    e.identity_commitment = row.bytes<32>(5);
+    e.evidence_commitment = row.bytes<32>(6);
+    e.previous = row.bytes<32>(7);
+    e.hash = row.bytes<32>(8);
+    if (!row.null(9)) e.identity_nonce = row.bytes<16>(9);
+    e.identity = row.text(10);
+    if (!row.null(11)) e.evidence_nonce = row.bytes<16>(11);
+    e.evidence = row.text(12);
+    return e;
+}
+
+template <class Record>
+std::optional<Record> first(Query row, Record (*read)(const Query&)) {
+    if (!row.step()) return std::nullopt;
+    return read(row);
+}
+
+template <class Record>
+std::vector<Record> all(Query row, Record (*read)(const Query&)) {
+    std::vector<Record> records;
+    while (row.step()) records.push_back(read(row));
+    return records;
+}
+
+// ?1 newsletter, ?2 status, ?3 changed since, ?4 locale; NULL or '' does not filter.
+const std::string export_filter =
+    "(?1 IS NULL OR s.newsletter = ?1) AND (?2 IS NULL OR s.status = ?2) AND "
+    "(?3 IS NULL OR s.signed_up_at >= ?3 OR s.confirmed_at >= ?3 OR s.unsubscribed_at >= ?3) AND "
+    "(?4 = '' OR p.locale = ?4)";
+
+std::optional<std::int64_t> status_number(const ExportFilter& filter) {
+    if (!filter.status) return std::nullopt;
+    return number(*filter.status);
+}
+
+}  // namespace
+
+std::shared_ptr<const Newsletters> NewslettersCache::find(std::int64_t version) const {
+    const std::lock_guard lock(mutex_);
+    return version == version_ ? newsletters_ : nullptr;
+}
+
+void NewslettersCache::keep(std::int64_t version, std::shared_ptr<const Newsletters> newsletters) {
+    const std::lock_guard lock(mutex_);
+    if (version <= version_) return;
+    version_ = version;
+    newsletters_ = std::move(newsletters);
+}
+
+// --- the bracket ---------------------------------------------------------------------------------
+
+void Records::begin_view() {
+    state_ = {};
+    sequence_loaded_ = false;
+    withdrawals_.clear();
+}
+
+void Records::begin_unit() {
+    before_unit_ = state_;
+    before_unit_.withdrawals_size = withdrawals_.size();
+}
+
+void Records::undo_unit() {
+    state_ = before_unit_;
+    withdrawals_.resize(before_unit_.withdrawals_size);
+}
+
+void Records::end_group() {
+    if (sequence_loaded_ && (last_id_ != stored_id_ || state_.newsletters_changed)) {
+        db_.run("UPDATE sequence SET last_id = ?1, newsletters = ?2", last_id_,
+                newsletters_version_ + (state_.newsletters_changed ? 1 : 0));
+    }
+    if (state_.head_changed) {
+        const LedgerHead& head = *state_.head;
+        db_.run("UPDATE ledger_head SET seq = ?1, hash = ?2, key_id = ?3, seal = ?4", head.seq, head.hash,
+                head.key_id, head.seal);
+    }
+}
+
+void Records::load_sequence() {
+    if (sequence_loaded_) return;
+    auto row = db_.query("SELECT last_id, newsletters FROM sequence");
+    if (!row.step()) throw StorageError("the database has lost its sequence of ids");
+    stored_id_ = row.integer(0);
+    last_id_ = std::max(last_id_, stored_id_);
+    newsletters_version_ = row.integer(1);
+    sequence_loaded_ = true;
+}
+
+Id Records::new_id() {
+    load_sequence();
+    return ++last_id_;
+}
+
+void Records::must_have_changed(const char* what) {
+    if (db_.changes() == 0) throw std::logic_error(std::string("update of a ") + what + " that is not there");
+}
+
+// --- newsletters ---------------------------------------------------------------------------------
+
+std::shared_ptr<const Newsletters> Records::newsletters() {
+    if (state_.newsletters) return state_.newsletters;
+    load_sequence();
+    // What this transaction changed nobody else may see before the commit.
+    if (!state_.newsletters_changed) state_.newsletters = cache_.find(newsletters_version_);
+    if (!state_.newsletters) {
+        state_.newsletters = load_newsletters();
+        if (!state_.newsletters_changed) cache_.keep(newsletters_version_, state_.newsletters);
+    }
+    return state_.newsletters;
+}
+
+std::shared_ptr<const Newsletters> Records::load_newsletters() {
+    std::vector<Newsletter> list;
+    auto row = db_.query("SELECT id, slug, open FROM newsletter ORDER BY id");
+    while (row.step()) {
+        Newsletter& n = list.emplace_back();
+        n.id = row.integer(0);
+        n.slug = row.text(1);
+        n.open = row.flag(2);
+        auto alias = db_.query("SELECT slug FROM newsletter_alias WHERE newsletter = ?1 ORDER BY id", n.id);
+        while (alias.step()) n.aliases.push_back(alias.string(0));
+        auto setting =
+            db_.query("SELECT key, locale, value FROM newsletter_setting WHERE newsletter = ?1", n.id);
+        while (setting.step()) n.settings[{setting.string(0), setting.string(1)}] = setting.text(2);
+    }
+    return std::make_shared<const Newsletters>(std::move(list));
+}
+
+void Records::add(const Newsletter& n) {
+    if (newsletters()->find(n.slug)) throw std::logic_error("the slug is taken");
+    db_.run("INSERT INTO newsletter (id, slug, open) VALUES (?1, ?2, ?3)", n.id, n.slug, n.open);
+    write_names(n);
+}
+
+void Records::update(const Newsletter& n) {
+    for (const Newsletter& other : newsletters()->all()) {
+        if (other.id != n.id &&
+            (other.slug == n.slug || std::count(other.aliases.begin(), other.aliases.end(), n.slug) != 0)) {
+            throw std::logic_error("the slug is taken");
+        }
+    }
+    db_.run("UPDATE newsletter SET slug = ?2, open = ?3 WHERE id = ?1", n.id, n.slug, n.open);
+    must_have_changed("newsletter");
+    db_.run("DELETE FROM newsletter_alias WHERE newsletter = ?1", n.id);
+    db_.run("DELETE FROM newsletter_setting WHERE newsletter = ?1", n.id);
+    write_names(n);
+}
+
+void Records::write_names(const Newsletter& n) {
+    for (const auto& alias : n.aliases) {
+        db_.run("INSERT INTO newsletter_alias (newsletter, slug) VALUES (?1, ?2)", n.id, alias);
+    }
+    for (const auto& [name, value] : n.settings) {
+        db_.run("INSERT INTO newsletter_setting (newsletter, key, locale, value) VALUES (?1, ?2, ?3, ?4)",
+                n.id, name.first, name.second, value);
+    }
+    state_.newsletters_changed = true;
+    state_.newsletters.reset();
+}
+
+std::optional<Wording> Records::wording(std::string_view id) {
+    auto row = db_.query("SELECT newsletter, locale, text, privacy_url FROM wording WHERE id = ?1", id);
+    if (!row.step()) return std::nullopt;
+    return Wording{std::string(id), row.integer(0), row.string(1), row.string(2), row.string(3)};
+}
+
+void Records::keep(const Wording& w) {
+    db_.run(
+        "INSERT INTO wording (id, newsletter, locale, text, privacy_url) VALUES (?1, ?2, ?3, ?4, ?5) "
+        "ON CONFLICT DO NOTHING",
+        w.id, w.newsletter, w.locale, w.text, w.privacy_url);
+}
+
+// --- people --------------------------------------------------------------------------------------
+
+std::optional<Person> Records::person(Id id) {
+    static const std::string sql = "SELECT " + person_columns + " FROM person WHERE id = ?1";
+    return first(db_.query(sql.c_str(), id), read_person);
+}
+
+std::optional<Person> Records::person_by_key(std::string_view key) {
+    static const std::string sql = "SELECT " + person_columns + " FROM person WHERE addr_key = ?1";
+    return first(db_.query(sql.c_str(), key), read_person);
+}
+
+void Records::add(const Person& p) {
+    static const std::string sql =
+        "INSERT INTO person (" + person_columns + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    db_.run(sql.c_str(), p.id, p.addr_key, unless_same(p.abuse_key, p.addr_key),
+            unless_same(p.address, p.addr_key), unless_same(p.envelope, p.addr_key), p.needs_smtputf8, p.name,
+            p.locale, p.created_at, p.proven_at, p.generation);
+}
+
+void Records::update(const Person& p) {
+    // Apart from addr_key, whose index would be written even if the key stays as it is.
+    db_.run(
+        "UPDATE person SET abuse_key = ?2, address = ?3, envelope = ?4, needs_smtputf8 = ?5, name = ?6, "
+        "locale = ?7, created_at = ?8, proven_at = ?9, generation = ?10 WHERE id = ?1",
+        p.id, unless_same(p.abuse_key, p.addr_key), unless_same(p.address, p.addr_key),
+        unless_same(p.envelope, p.addr_key), p.needs_smtputf8, p.name, p.locale, p.created_at, p.proven_at,
+        p.generation);
+    must_have_changed("person");
+    db_.run("UPDATE person SET addr_key = ?2 WHERE id = ?1 AND addr_key <> ?2", p.id, p.addr_key);
+}
+
+void Records::erase_person(Id id) {
+    db_.run("DELETE FROM request WHERE person = ?1", id);
+    db_.run("DELETE FROM letter WHERE person = ?1", id);
+    db_.run("DELETE FROM subscription WHERE person = ?1", id);
+    db_.run("DELETE FROM person WHERE id = ?1", id);
+    db_.run(
+        "UPDATE ledger SET identity_nonce = NULL, identity = NULL, evidence_nonce = NULL, evidence = NULL "
+        "WHERE person = ?1",
+        id);
+}
+
+std::optional<Subscription> Records::subscription(Id id) {
+    static const std::string sql = "SELECT " + subscription_columns + " FROM subscription WHERE id = ?1";
+    return first(db_.query(sql.c_str(), id), read_subscription);
+}
+
+std::vector<Subscription> Records::subscriptions_of(Id person) {
+    static const std::string sql =
+        "SELECT " + subscription_columns + " FROM subscription WHERE person = ?1 ORDER BY id";
+    return all(db_.query(sql.c_str(), person), read_subscription);
+}
+
+void Records::add(const Subscription& s) {
+    static const std::string sql = "INSERT INTO subscription (" + subscription_columns +
+                                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    db_.run(sql.c_str(), s.id, s.person, s.newsletter, number(s.status), s.signed_up_at, s.confirmed_at,
+            s.unsubscribed_at, s.source, s.form, s.fields);
+}
+
+void Records::update(const Subscription& s) {
+    db_.run(
+        "UPDATE subscription SET status = ?2, signed_up_at = ?3, confirmed_at = ?4, unsubscribed_at = ?5, "
+        "source = ?6, form = ?7, fields = ?8 WHERE id = ?1",
+        s.id, number(s.status), s.signed_up_at, s.confirmed_at, s.unsubscribed_at, s.source, s.form,
+        s.fields);
+    must_have_changed("subscription");
+}
+
+// --- requests ------------------------------------------------------------------------------------
+
+std::vector<Request> Records::requests_of(Id person) {
+    static const std::string sql =
+        "SELECT " + request_columns + " FROM request WHERE person = ?1 ORDER BY id";
+    return all(db_.query(sql.c_str(), person), read_request);
+}
+
+std::vector<Request> Records::requests_for(Id letter) {
+    // By way of the person: an index on request.letter would cost every signup a page.
+    static const std::string sql =
+        "SELECT " + request_columns +
+        " FROM request WHERE person = (SELECT person FROM letter WHERE id = ?1) AND letter = ?1 ORDER BY id";
+    return all(db_.query(sql.c_str(), letter), read_request);
+}
+
+std::vector<Request> Records::waiting_requests(TimeMs asked_before, std::size_t limit) {
+    static const std::string sql =
+        "SELECT " + request_columns +
+        " FROM request WHERE letter IS NULL AND state = 0 AND asked_at < ?1 ORDER BY asked_at, id LIMIT ?2";
+    return all(db_.query(sql.c_str(), asked_before, number(limit)), read_request);
+}
+
+void Records::add(const Request& r) {
+    static const std::string sql = "INSERT INTO request (" + request_columns +
+                                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+    db_.run(sql.c_str(), r.id, r.person, number(r.state), r.asked_at, write_wishes(scratch_, r.wishes),
+            r.locale, r.name, r.fields, r.source, r.form, r.ip, r.user_agent, r.network, r.letter);
+}
+
+void Records::update(const Request& r) {
+    db_.run("UPDATE request SET state = ?3, letter = ?4 WHERE person = ?1 AND id = ?2", r.person, r.id,
+            number(r.state), r.letter);
+    must_have_changed("request");
+}
+
+// --- the outbox ----------------------------------------------------------------------------------
+
+std::optional<Letter> Records::letter(Id id) {
+    static const std::string sql = "SELECT " + letter_columns + " FROM letter WHERE id = ?1";
+    return first(db_.query(sql.c_str(), id), read_letter);
+}
+
+std::vector<Letter> Records::letters_of(Id person) {
+    static const std::string sql = "SELECT " + letter_columns + " FROM letter WHERE person = ?1 ORDER BY id";
+    return all(db_.query(sql.c_str(), person), read_letter);
+}
+
+std::optional<Letter> Records::open_letter(Id person, LetterKind kind) {
+    static const std::string sql =
+        "SELECT " + letter_columns +
+        " FROM letter WHERE person = ?1 AND kind = ?2 AND state IN (0, 1, 3, 5) ORDER BY id LIMIT 1";
+    return first(db_.query(sql.c_str(), person, number(kind)), read_letter);
+}
+
+std::vector<Letter> Records::due_letters(TimeMs now, std::size_t limit) {
+    static const std::string sql =
+        "SELECT " + letter_columns +
+        " FROM letter WHERE state IN (0, 3, 5) AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
+    return all(db_.query(sql.c_str(), now, number(limit)), read_letter);
+}
+
+std::vector<Letter> Records::leased_letters() {
+    static const std::string sql = "SELECT " + letter_columns + " FROM letter WHERE state = 1 ORDER BY id";
+    return all(db_.query(sql.c_str()), read_letter);
+}
+
+OutboxCounts Records::outbox(TimeMs now) {
+    OutboxCounts counts;
+    auto due =
+        db_.query("SELECT count(*), min(due_at) FROM letter WHERE state IN (0, 3, 5) AND due_at <= ?1", now);
+    if (due.step()) {
+        counts.due = due.integer(0);
+        counts.oldest_due = due.optional(1);
+    }
+    auto later = db_.query("SELECT count(*) FROM letter WHERE state IN (0, 3, 5) AND due_at > ?1", now);
+    if (later.step()) counts.waiting = counts.due + later.integer(0);
+    auto leased = db_.query("SELECT count(*) FROM letter WHERE state = 1");
+    if (leased.step()) counts.waiting += leased.integer(0);
+    return counts;
+}
+
+void Records::add(const Letter& l) {
+    static const std::string sql = "INSERT INTO letter (" + letter_columns +
+                                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
+                                   "?15, ?16, ?17, ?18, ?19, ?20, ?21)";
+    db_.run(sql.c_str(), l.id, l.person, number(l.kind), number(l.state), l.locale, l.created_at, l.due_at,
+            l.first_leased_at, l.leased_at, l.sent_at, l.expires_at, l.leased_by, l.attempts, l.uncertain,
+            l.message_id, l.key_id, write_ids(scratch_, l.newsletters), l.network, l.budgeted,
+            l.mailbox_unknown, l.reply);
+}
+
+void Records::update(const Letter& l) {
+    db_.run(
+        "UPDATE letter SET state = ?2, locale = ?3, due_at = ?4, first_leased_at = ?5, leased_at = ?6, "
+        "sent_at = ?7, expires_at = ?8, leased_by = ?9, attempts = ?10, uncertain = ?11, key_id = ?12, "
+        "newsletters = ?13, network = ?14, budgeted = ?15, mailbox_unknown = ?16, reply = ?17 WHERE id = ?1",
+        l.id, number(l.state), l.locale, l.due_at, l.first_leased_at, l.leased_at, l.sent_at, l.expires_at,
+        l.leased_by, l.attempts, l.uncertain, l.key_id, write_ids(scratch_, l.newsletters), l.network,
+        l.budgeted, l.mailbox_unknown, l.reply);
+    must_have_changed("letter");
+}
+
+MailerNote Records::mailer_note() {
+    auto row = db_.query("SELECT last_run_at, usual_delay FROM mailer_note");
+    return row.step() ? MailerNote{row.integer(0), row.integer(1)} : MailerNote{};
+}
+
+void Records::note_mailer(const MailerNote& note) {
+    db_.run("UPDATE mailer_note SET last_run_at = ?1, usual_delay = ?2", note.last_run_at, note.usual_delay);
+}
+
+// --- suppressions and budget ---------------------------------------------------------------------
+
+std::vector<Suppression> Records::suppressions(const Digest& key) {
+    std::vector<Suppression> found;
+    auto row =
+        db_.query("SELECT key_id, reason, at FROM suppression WHERE key = ?1 ORDER BY at, reason", key);
+    while (row.step()) {
+        found.push_back({key, row.small(0), static_cast<SuppressionReason>(row.small(1)), row.integer(2)});
+    }
+    return found;
+}
+
+void Records::add(const Suppression& s) {
+    db_.run(
+        "INSERT INTO suppression (key, reason, key_id, at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        s.key, number(s.reason), s.key_id, s.at);
+}
+
+void Records::remove(const Suppression& s) {
+    db_.run("DELETE FROM suppression WHERE key = ?1 AND reason = ?2", s.key, number(s.reason));
+}
+
+std::vector<BudgetEntry> Records::budget(std::uint64_t key) {
+    std::vector<BudgetEntry> entries;
+    auto row = db_.query("SELECT entries FROM budget WHERE key = ?1", number(key));
+    if (row.step()) {
+        const auto bytes = row.blob(0);
+        for (std::size_t at = 0; at + 16 <= bytes.size(); at += 16) {
+            entries.push_back({number(read_word(&bytes[at])), read_word(&bytes[at + 8])});
+        }
+    }
+    return entries;
+}
+
+void Records::set_budget(std::uint64_t key, std::span<const BudgetEntry> entries) {
+    if (entries.empty()) {
+        db_.run("DELETE FROM budget WHERE key = ?1", number(key));
+        return;
+    }
+    scratch_bytes_.clear();
+    for (const auto& entry : entries) {
+        append_word(scratch_bytes_, static_cast<std::uint64_t>(entry.at));
+        append_word(scratch_bytes_, entry.network);
+    }
+    db_.run(
+        "INSERT INTO budget (key, entries) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET entries = "
+        "excluded.entries",
+        number(key), scratch_bytes_);
+}
+
+// --- the ledger ----------------------------------------------------------------------------------
+
+LedgerHead Records::ledger_head() {
+    if (!state_.head) {
+        auto row = db_.query("SELECT seq, hash, key_id, seal FROM ledger_head");
+        if (!row.step()) throw StorageError("the database has lost the head of its ledger");
+        state_.head = LedgerHead{row.integer(0), row.bytes<32>(1), row.small(2), row.bytes<32>(3)};
+    }
+    return *state_.head;
+}
+
+void Records::append(const Event& e, const LedgerHead& head) {
+    const LedgerHead before = ledger_head();
+    if (e.seq != before.seq + 1 || e.previous != before.hash || head.seq != e.seq || head.hash != e.hash) {
+        throw std::logic_error("an event that does not follow the ledger's head");
+    }
+    using Text = std::optional<std::string_view>;
+    const Text identity = e.identity_nonce ? Text(e.identity) : std::nullopt;
+    const Text evidence = e.evidence_nonce ? Text(e.evidence) : std::nullopt;
+    static const std::string sql = "INSERT INTO ledger (" + event_columns +
+                                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+    db_.run(sql.c_str(), e.seq, e.at, number(e.kind), e.person, e.details, e.identity_commitment,
+            e.evidence_commitment, e.previous, e.hash, e.identity_nonce, identity, e.evidence_nonce,
+            evidence);
+    state_.head = head;
+    state_.head_changed = true;
+}
+
+std::vector<Event> Records::events(std::int64_t after_seq, std::size_t limit) {
+    static const std::string sql =
+        "SELECT " + event_columns + " FROM ledger WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+    return all(db_.query(sql.c_str(), after_seq, number(limit)), read_event);
+}
+
+std::vector<Event> Records::events_of(Id person) {
+    static const std::string sql = "SELECT " + event_columns + " FROM ledger WHERE person = ?1 ORDER BY seq";
+    return all(db_.query(sql.c_str(), person), read_event);
+}
+
+void Records::journal_withdrawal(std::string_view line) {
+    journal_->open();  // if that can't be, it is this unit that fails
+    withdrawals_ += line;
+    withdrawals_ += '\n';
+}
+
+// --- export --------------------------------------------------------------------------------------
+
+std::size_t Records::export_rows(const ExportFilter& filter, Id after, std::size_t limit,
+                                 const std::function<void(const ExportRow&)>& hand_over) {
+    const auto lists = newsletters();
+    // CROSS JOIN: the rows come in the order of their ids, without sorting, whatever the filter.
+    static const std::string sql =
+        "SELECT s.id, s.newsletter, s.status, s.signed_up_at, s.confirmed_at, s.unsubscribed_at, s.source, "
+        "s.form, s.fields, ifnull(p.address, p.addr_key), p.name, p.locale FROM subscription s CROSS JOIN "
+        "person p ON p.id = s.person WHERE s.id > ?5 AND " +
+        export_filter + " ORDER BY s.id LIMIT ?6";
+    auto row = db_.query(sql.c_str(), filter.newsletter, status_number(filter), filter.changed_since,
+                         filter.locale, after, number(limit));
+    std::size_t count = 0;
+    for (; row.step(); ++count) {
+        ExportRow out;
+        out.subscription = row.integer(0);
+        if (const Newsletter* newsletter = lists->find(row.integer(1))) out.newsletter = newsletter->slug;
+        out.status = static_cast<SubscriptionStatus>(row.small(2));
+        out.signed_up_at = row.integer(3);
+        out.confirmed_at = row.optional(4);
+        out.unsubscribed_at = row.optional(5);
+        out.source = row.text(6);
+        out.form = row.text(7);
+        out.fields = row.text(8);
+        out.email = row.text(9);
+        out.name = row.text(10);
+        out.locale = row.text(11);
+        hand_over(out);
+    }
+    return count;
+}
+
+std::int64_t Records::count_export_rows(const ExportFilter& filter) {
+    static const std::string sql =
+        "SELECT count(*) FROM subscription s CROSS JOIN person p ON p.id = s.person WHERE " + export_filter;
+    auto row =
+        db_.query(sql.c_str(), filter.newsletter, status_number(filter), filter.changed_since, filter.locale);
+    return row.step() ? row.integer(0) : 0;
+}
+
+}  // namespace zgoda::storage

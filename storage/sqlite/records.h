@@ -1,0 +1,124 @@
+// The records of service/ as rows of SQLite: every query and every change that a unit of work can ask for.
+//
+// Belongs to one connection and its thread. The owner brackets it: begin_view() after BEGIN, end_group()
+// before COMMIT, begin_unit() and undo_unit() beside a unit's savepoint. Between them it keeps what every
+// unit needs (the next id, the ledger's head) in memory and writes it once a group.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "service/store.h"
+#include "storage/sqlite/connection.h"
+#include "storage/sqlite/withdrawals_journal.h"
+
+namespace zgoda::storage {
+
+// The newsletters as they were last read, shared by all connections of a store.
+class NewslettersCache {
+ public:
+    std::shared_ptr<const service::Newsletters> find(std::int64_t version) const;
+    void keep(std::int64_t version, std::shared_ptr<const service::Newsletters>);
+
+ private:
+    mutable std::mutex mutex_;
+    std::int64_t version_ = -1;
+    std::shared_ptr<const service::Newsletters> newsletters_;
+};
+
+class Records final : public service::Transaction {
+ public:
+    // `journal` is needed by writers only.
+    Records(Connection& db, NewslettersCache& cache, WithdrawalsJournal* journal)
+        : db_(db), cache_(cache), journal_(journal) {}
+
+    void begin_view();
+    void begin_unit();
+    void undo_unit();
+    void end_group();
+
+    // Lines for the withdrawals journal, of the units since begin_view() that were not undone.
+    const std::string& withdrawals() const { return withdrawals_; }
+
+    std::shared_ptr<const service::Newsletters> newsletters() override;
+    std::optional<service::Wording> wording(std::string_view id) override;
+
+    std::optional<service::Person> person(service::Id) override;
+    std::optional<service::Person> person_by_key(std::string_view addr_key) override;
+    std::optional<service::Subscription> subscription(service::Id) override;
+    std::vector<service::Subscription> subscriptions_of(service::Id person) override;
+    std::vector<service::Request> requests_of(service::Id person) override;
+    std::vector<service::Request> requests_for(service::Id letter) override;
+
+    std::optional<service::Letter> letter(service::Id) override;
+    std::vector<service::Letter> letters_of(service::Id person) override;
+    std::optional<service::Letter> open_letter(service::Id person, service::LetterKind) override;
+    std::vector<service::Letter> due_letters(service::TimeMs now, std::size_t limit) override;
+    std::vector<service::Letter> leased_letters() override;
+    service::OutboxCounts outbox(service::TimeMs now) override;
+    service::MailerNote mailer_note() override;
+    std::vector<service::Request> waiting_requests(service::TimeMs asked_before, std::size_t limit) override;
+
+    std::vector<service::Suppression> suppressions(const service::Digest& key) override;
+    std::vector<service::BudgetEntry> budget(std::uint64_t key) override;
+
+    service::LedgerHead ledger_head() override;
+    std::vector<service::Event> events(std::int64_t after_seq, std::size_t limit) override;
+    std::vector<service::Event> events_of(service::Id person) override;
+
+    std::size_t export_rows(const service::ExportFilter&, service::Id after, std::size_t limit,
+                            const std::function<void(const service::ExportRow&)>& row) override;
+    std::int64_t count_export_rows(const service::ExportFilter&) override;
+
+    service::Id new_id() override;
+    void add(const service::Newsletter&) override;
+    void update(const service::Newsletter&) override;
+    void keep(const service::Wording&) override;
+    void add(const service::Person&) override;
+    void update(const service::Person&) override;
+    void add(const service::Subscription&) override;
+    void update(const service::Subscription&) override;
+    void add(const service::Request&) override;
+    void update(const service::Request&) override;
+    void add(const service::Letter&) override;
+    void update(const service::Letter&) override;
+    void note_mailer(const service::MailerNote&) override;
+    void add(const service::Suppression&) override;
+    void remove(const service::Suppression&) override;
+    void set_budget(std::uint64_t key, std::span<const service::BudgetEntry>) override;
+    void append(const service::Event&, const service::LedgerHead&) override;
+    void erase_person(service::Id) override;
+    void journal_withdrawal(std::string_view line) override;
+
+ private:
+    // What is kept in memory between BEGIN and COMMIT, and put back when a unit is undone.
+    struct State {
+        std::optional<service::LedgerHead> head;
+        bool head_changed = false;
+        bool newsletters_changed = false;
+        std::shared_ptr<const service::Newsletters> newsletters;
+        std::size_t withdrawals_size = 0;
+    };
+
+    void load_sequence();
+    std::shared_ptr<const service::Newsletters> load_newsletters();
+    void write_names(const service::Newsletter&);
+    void must_have_changed(const char* what);
+
+    Connection& db_;
+    NewslettersCache& cache_;
+    WithdrawalsJournal* journal_;
+    State state_;
+    State before_unit_;
+    bool sequence_loaded_ = false;
+    std::int64_t last_id_ = 0;    // never falls, not even when the database's own does by a rollback
+    std::int64_t stored_id_ = 0;  // what the row says
+    std::int64_t newsletters_version_ = 0;
+    std::string withdrawals_;
+    std::string scratch_;
+    std::vector<std::uint8_t> scratch_bytes_;
+};
+
+}  // namespace zgoda::storage

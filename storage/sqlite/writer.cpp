@@ -1,0 +1,341 @@
+#include "storage/sqlite/writer.h"
+
+#include <cerrno>
+
+namespace zgoda::storage {
+
+using namespace std::chrono_literals;
+using service::Commit;
+using service::CommitResult;
+using service::Store;
+
+namespace {
+
+constexpr auto longest_hold = 50ms;   // of the write lock, before other processes get their turn
+constexpr auto lock_poll = 250us;     // how often it is asked for
+constexpr int busy_timeout_ms = 100;  // for who writes without asking the lock, as the sqlite3 shell does
+constexpr int cache_kib = 32 * 1024;
+
+std::uint64_t microseconds(std::chrono::steady_clock::duration time) {
+    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(time).count());
+}
+
+}  // namespace
+
+Writer::Writer(const SqliteOptions& options, NewslettersCache& cache)
+    : options_(options),
+      lock_(options.file),
+      journal_(options.withdrawals_journal),
+      db_(options.file, options.vfs, Connection::Mode::write, busy_timeout_ms, cache_kib),
+      records_(db_, cache, &journal_),
+      checkpoint_at_(options.checkpoint_pages) {
+    sqlite3_wal_hook(
+        db_.handle(),
+        [](void* pages, sqlite3*, const char*, int count) {
+            *static_cast<int*>(pages) = count;
+            return SQLITE_OK;
+        },
+        &wal_pages_);
+    if (options.create) journal_.open();
+    thread_ = std::thread([this] { loop(); });
+}
+
+Writer::~Writer() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    arrived_.notify_one();
+    thread_.join();
+}
+
+void Writer::submit(Store::Work work, Store::Done done) {
+    Commit refused = Commit::done;
+    if (broken_) {
+        refused = Commit::broken;
+    } else if (waiting_.fetch_add(1) >= options_.queue) {
+        --waiting_;
+        ++counters_.busy;
+        refused = Commit::busy;
+    }
+    if (refused != Commit::done) {
+        done({refused, nullptr});
+        return;
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        queue_.push_back({std::move(work), std::move(done), Clock::now()});
+        if (queue_.size() > 1) return;  // who made it non-empty has notified
+    }
+    arrived_.notify_one();
+}
+
+StoreStats Writer::stats() const {
+    StoreStats s;
+    s.queue_depth = waiting_;
+    s.groups = counters_.groups;
+    s.units = counters_.units;
+    s.busy = counters_.busy;
+    s.too_late = counters_.too_late;
+    s.disk_full = counters_.disk_full;
+    s.failed = counters_.failed;
+    s.wal_pages = counters_.wal_pages;
+    s.checkpoints = counters_.checkpoints;
+    s.commit_microseconds = counters_.commit_microseconds;
+    s.last_commit_ms = static_cast<service::DurationMs>(counters_.last_commit_ms.load());
+    s.broken = broken_;
+    return s;
+}
+
+void Writer::loop() {
+    while (fetch()) {
+        try {
+            run_group();
+        } catch (const std::exception& e) {
+            break_down(e.what());
+        }
+    }
+}
+
+// Waits for units; false when there will be no more.
+bool Writer::fetch() {
+    std::unique_lock lock(mutex_);
+    if (batch_.empty()) arrived_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    collect();
+    return !batch_.empty();
+}
+
+// The caller holds mutex_.
+void Writer::collect() {
+    while (!queue_.empty()) {
+        batch_.push_back(std::move(queue_.front()));
+        queue_.pop_front();
+    }
+}
+
+void Writer::run_group() {
+    if (broken_) {
+        break_down("");
+        return;
+    }
+    if (!take_lock()) return;
+    const auto deadline = Clock::now() + longest_hold;
+    // The first checkpoint writes again what an earlier process may have failed to bring to disk. After a
+    // full disk, one may make the room that the WAL needs.
+    if (!checkpointed_once_ || (disk_was_full_ && Clock::now() - last_checkpoint_ > 1s)) {
+        checkpoint(SQLITE_CHECKPOINT_PASSIVE);
+    }
+    if (broken_) return;
+    try {
+        if (!begin()) {
+            lock_.unlock();
+            drop_stale();
+            return;
+        }
+        run_units(deadline);
+        records_.end_group();
+        journal_.append(records_.withdrawals());
+        const int wal_before = wal_pages_;
+        const auto start = Clock::now();
+        db_.run("COMMIT");
+        journal_.keep();
+        if (wal_pages_ < wal_before) checkpoint_at_ = options_.checkpoint_pages;  // the WAL started anew
+        const auto took = microseconds(Clock::now() - start);
+        counters_.commit_microseconds += took;
+        counters_.last_commit_ms = took / 1000;
+        counters_.wal_pages = static_cast<std::uint64_t>(wal_pages_);
+        ++counters_.groups;
+        disk_was_full_ = false;
+    } catch (const SqliteError& error) {
+        give_up_group(error);
+        if (broken_) return;
+    }
+    const bool long_wal = wal_pages_ >= checkpoint_at_;
+    if (!long_wal) lock_.unlock();
+    answer();
+    if (long_wal) {
+        // PASSIVE never waits for readers. If they kept the WAL from starting anew for long, wait for them.
+        checkpoint(wal_pages_ >= 4 * options_.checkpoint_pages ? SQLITE_CHECKPOINT_RESTART
+                                                               : SQLITE_CHECKPOINT_PASSIVE);
+        lock_.unlock();
+    }
+}
+
+// Gets the right to write, or runs out of units that may still run.
+bool Writer::take_lock() {
+    while (!lock_.try_lock()) {
+        drop_stale();
+        if (batch_.empty()) {
+            lock_.unlock();
+            return false;
+        }
+        std::this_thread::sleep_for(lock_poll);
+        const std::lock_guard lock(mutex_);
+        collect();
+    }
+    return true;
+}
+
+bool Writer::begin() {
+    db_.forget_error();
+    try {
+        db_.run("BEGIN IMMEDIATE");
+    } catch (const SqliteError& error) {
+        if (error.trouble() == Trouble::locked) return false;
+        throw;
+    }
+    records_.begin_view();
+    return true;
+}
+
+void Writer::drop_stale() {
+    const auto oldest = Clock::now() - std::chrono::milliseconds(options_.stale_after);
+    while (!batch_.empty() && batch_.front().since < oldest) {
+        const auto done = std::move(batch_.front().done);
+        batch_.pop_front();
+        --waiting_;
+        ++counters_.too_late;
+        done({Commit::too_late, nullptr});
+    }
+}
+
+void Writer::run_units(Clock::time_point deadline) {
+    const auto stale = std::chrono::milliseconds(options_.stale_after);
+    for (auto now = Clock::now(); !batch_.empty() && now < deadline; now = Clock::now()) {
+        Unit unit = std::move(batch_.front());
+        batch_.pop_front();
+        --waiting_;
+        if (now - unit.since > stale) {
+            group_.push_back({std::move(unit.done), {Commit::too_late, nullptr}});
+            continue;
+        }
+        // Before it runs, so that it has a place among those that fail if the transaction does.
+        group_.push_back({std::move(unit.done), {Commit::done, nullptr}});
+        group_.back().result = run_unit(unit.work);
+    }
+}
+
+CommitResult Writer::run_unit(const Store::Work& work) {
+    db_.run("SAVEPOINT unit");
+    records_.begin_unit();
+    std::exception_ptr thrown;
+    try {
+        work(records_);
+    } catch (...) {
+        thrown = std::current_exception();
+    }
+    if (const auto error = db_.error()) {
+        // An error of the file is everybody's, whether the unit let it pass or not; so is a lost transaction.
+        if (!db_.in_transaction() || error->trouble() != Trouble::statement) throw *error;
+        db_.forget_error();
+        if (!thrown) thrown = std::make_exception_ptr(*error);
+    }
+    if (!thrown) {
+        db_.run("RELEASE unit");
+        return {Commit::done, nullptr};
+    }
+    db_.run("ROLLBACK TO unit");
+    db_.run("RELEASE unit");
+    records_.undo_unit();
+    return {Commit::failed, thrown};
+}
+
+// The transaction came to nothing: so did every unit in it.
+void Writer::give_up_group(const SqliteError& error) {
+    Commit commit = Commit::failed;
+    if (error.trouble() == Trouble::disk_full) commit = Commit::disk_full;
+    if (error.trouble() == Trouble::locked) commit = Commit::busy;
+    bool undone = error.trouble() != Trouble::broken;
+    try {
+        if (undone && db_.in_transaction()) db_.run("ROLLBACK");
+    } catch (const SqliteError&) {
+        undone = false;
+    }
+    if (!undone) {
+        break_down(error.what());
+        return;
+    }
+    journal_.undo();
+    for (auto& outcome : group_) {
+        if (outcome.result.commit != Commit::done) continue;
+        outcome.result = {commit, commit == Commit::failed ? std::make_exception_ptr(error) : nullptr};
+    }
+    if (commit == Commit::disk_full) disk_was_full_ = true;
+    tell_trouble(error.what());
+}
+
+void Writer::answer() {
+    for (auto& outcome : group_) {
+        switch (outcome.result.commit) {
+            case Commit::done:
+                ++counters_.units;
+                break;
+            case Commit::busy:
+                ++counters_.busy;
+                break;
+            case Commit::too_late:
+                ++counters_.too_late;
+                break;
+            case Commit::disk_full:
+                ++counters_.disk_full;
+                break;
+            case Commit::failed:
+                ++counters_.failed;
+                break;
+            case Commit::broken:
+                break;
+        }
+        outcome.done(std::move(outcome.result));
+    }
+    group_.clear();
+}
+
+// The caller holds the lock.
+void Writer::checkpoint(int mode) {
+    db_.forget_error();
+    last_checkpoint_ = Clock::now();
+    errno = 0;
+    const int code = sqlite3_wal_checkpoint_v2(db_.handle(), nullptr, mode, nullptr, nullptr);
+    // The WAL starts anew with the next commit, or, while a reader needs it, with a later one.
+    checkpoint_at_ = wal_pages_ + options_.checkpoint_pages;
+    if (code == SQLITE_OK) {
+        checkpointed_once_ = true;
+        ++counters_.checkpoints;
+    }
+    if (code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY) return;
+    try {
+        db_.fail(code);
+    } catch (const SqliteError& error) {
+        if (error.trouble() == Trouble::broken) {
+            break_down(error.what());
+        } else {
+            disk_was_full_ = true;
+            tell_trouble(error.what());
+        }
+    }
+}
+
+// From here on nothing is acknowledged. The lock is kept: nobody else should trust the file either before a
+// start that looks at it anew, and this process is about to end.
+void Writer::break_down(const std::string& what) {
+    const bool first = !broken_.exchange(true);
+    for (auto& outcome : group_) {
+        if (outcome.result.commit == Commit::done) outcome.result = {Commit::broken, nullptr};
+    }
+    answer();
+    {
+        const std::lock_guard lock(mutex_);
+        collect();
+    }
+    for (; !batch_.empty(); batch_.pop_front()) {
+        --waiting_;
+        batch_.front().done({Commit::broken, nullptr});
+    }
+    if (first && options_.on_broken) options_.on_broken(what);
+}
+
+void Writer::tell_trouble(const std::string& what) {
+    if (options_.on_trouble) options_.on_trouble(what);
+}
+
+}  // namespace zgoda::storage
