@@ -1,0 +1,197 @@
+#include "mailer/render.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <kainjow/mustache.hpp>
+#include <stdexcept>
+#include <utility>
+
+#include "service/words.h"
+
+namespace zgoda::mailer {
+namespace {
+
+using kainjow::mustache::data;
+using kainjow::mustache::html_escape;
+using kainjow::mustache::mustache;
+using service::LetterKind;
+
+constexpr std::array kinds{LetterKind::confirmation, LetterKind::already_subscribed};
+
+std::string as_it_is(const std::string& s) {
+    return s;
+}
+
+std::string trimmed(std::string_view s) {
+    const auto first = s.find_first_not_of(' ');
+    if (first == s.npos) return {};
+    return std::string(s.substr(first, s.find_last_not_of(' ') - first + 1));
+}
+
+// "https://news.example.org:8443/letters" -> "news.example.org:8443"
+std::string host_of(std::string_view url) {
+    const auto scheme = url.find("://");
+    if (scheme != url.npos) url.remove_prefix(scheme + 3);
+    return std::string(url.substr(0, url.find('/')));
+}
+
+// "{site}" in a text becomes the template's "{{site}}".
+std::string with_holes(std::string_view text) {
+    std::string out;
+    for (const char c : text) out.append(c == '{' || c == '}' ? 2 : 1, c);
+    return out;
+}
+
+const std::string& text_of(const service::Texts& texts, const std::string& locale, std::string_view key) {
+    const std::string& text = texts.text(locale, fmt::format("letter.{}", key));
+    if (text.empty()) throw std::invalid_argument(fmt::format("there is no text letter.{}", key));
+    return text;
+}
+
+// The template with the words of one language in it, parsed.
+mustache parse(const Templates& templates, const std::string& file, const service::Texts& texts,
+               const std::string& locale) {
+    const auto found = templates.find(file);
+    if (found == templates.end()) throw std::invalid_argument(fmt::format("there is no template {}", file));
+    const bool html = file.ends_with(".html");
+    const std::string_view source = found->second;
+    if (source.find("{{{") != source.npos || source.find("{{&") != source.npos)
+        throw std::invalid_argument(
+            fmt::format("{}: {{{{{{ and {{{{& are not allowed, values are always escaped", file));
+
+    std::string text;
+    constexpr std::string_view opening = "{{text.";
+    for (std::size_t at = 0;;) {
+        const auto tag = source.find(opening, at);
+        text += source.substr(at, tag - at);
+        if (tag == source.npos) break;
+        const auto end = source.find("}}", tag);
+        if (end == source.npos) throw std::invalid_argument(fmt::format("{}: {{{{text. is not closed", file));
+        const std::string& words =
+            text_of(texts, locale, source.substr(tag + opening.size(), end - tag - opening.size()));
+        text += with_holes(html ? html_escape(words) : words);
+        at = end + 2;
+    }
+    mustache parsed(text);
+    if (!parsed.is_valid()) throw std::invalid_argument(fmt::format("{}: {}", file, parsed.error_message()));
+    if (!html) parsed.set_custom_escape(as_it_is);
+    return parsed;
+}
+
+std::string file_of(LetterKind kind, const char* part) {
+    return fmt::format("letter.{}.{}", service::word(kind), part);
+}
+
+void require_one_line(std::string_view what, std::string_view value) {
+    const bool clean = std::none_of(value.begin(), value.end(),
+                                    [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+    if (!clean) throw std::invalid_argument(fmt::format("the {} has a control character", what));
+}
+
+}  // namespace
+
+struct LetterRenderer::Sheet {
+    mustache text, html;
+    std::string subject, subject_of_many;
+};
+
+LetterRenderer::LetterRenderer(const Templates& templates, const service::Texts& texts,
+                               const Stationery& stationery)
+    : templates_(templates), texts_(texts), stationery_(stationery), site_(host_of(stationery.public_url)) {}
+
+LetterRenderer::~LetterRenderer() = default;
+
+LetterRenderer::Sheet& LetterRenderer::sheet(LetterKind kind, const std::string& locale) {
+    auto& sheet = sheets_[{kind, locale}];
+    if (!sheet) {
+        const std::string subject = fmt::format("{}_subject", service::word(kind));
+        sheet = std::make_unique<Sheet>(Sheet{parse(templates_, file_of(kind, "txt"), texts_, locale),
+                                              parse(templates_, file_of(kind, "html"), texts_, locale),
+                                              text_of(texts_, locale, subject),
+                                              text_of(texts_, locale, subject + "_many")});
+    }
+    return *sheet;
+}
+
+Letter LetterRenderer::render(const service::LeasedLetter& leased, service::TimeMs date_ms) {
+    const service::Letter& row = leased.letter;
+    const std::string& locale = row.locale;
+    Sheet& words = sheet(row.kind, locale);
+    if (leased.newsletters.empty()) throw std::invalid_argument("the letter names no newsletter");
+    const auto link = [this](const char* page, const std::string& token) {
+        require_one_line("link", token);
+        return fmt::format("{}/{}?t={}", stationery_.public_url, page, token);
+    };
+
+    data newsletters{data::type::list};
+    for (const auto& named : leased.newsletters) {
+        require_one_line("newsletter's name", named.name);
+        data one;
+        one.set("name", named.name);
+        one.set("unsubscribe_link", named.unsubscribe_token.empty()
+                                        ? data(false)
+                                        : data(link("unsubscribe", named.unsubscribe_token)));
+        newsletters.push_back(one);
+    }
+    const auto& first = leased.newsletters.front();
+
+    Letter letter;
+    letter.subject = service::fill(leased.newsletters.size() == 1 ? words.subject : words.subject_of_many,
+                                   {{"newsletter", first.name}, {"site", site_}});
+    const service::TimeMs asked_at = leased.asked_at ? leased.asked_at : row.created_at;
+    data values;
+    values.set("language", locale);
+    values.set("subject", letter.subject);
+    values.set("site", site_);
+    values.set("asked_at", texts_.date_and_time(locale, asked_at));
+    values.set("expires_at",
+               texts_.date_and_time(locale, row.expires_at.value_or(date_ms + 72 * service::hour_ms)));
+    values.set("confirm_link", link("confirm", leased.confirm_token));
+    values.set("not_me_link", link("not-me", leased.confirm_token));
+    values.set("imprint", stationery_.imprint.empty() ? data(false) : data(stationery_.imprint));
+    values.set("newsletters", newsletters);
+    letter.text = words.text.render(values);
+    letter.html = words.html.render(values);
+
+    letter.from = leased.from.empty() ? stationery_.from : parse_mailbox(leased.from);
+    if (!leased.reply_to.empty()) letter.reply_to = parse_mailbox(leased.reply_to);
+    letter.to = leased.person.envelope;
+    letter.message_id = fmt::format("<{}>", row.message_id);
+    letter.date_ms = date_ms;
+    letter.language = locale;
+    // Leaving the first ends the link to all that this letter names, as long as nothing is confirmed.
+    if (!first.unsubscribe_token.empty()) {
+        letter.unsubscribe = link("unsubscribe", first.unsubscribe_token);
+        letter.one_click = true;
+    } else if (!leased.confirm_token.empty()) {
+        letter.unsubscribe = link("not-me", leased.confirm_token);
+    }
+    letter.feedback_id = fmt::format("{}:{}:tx:zgoda", service::word(row.kind), first.slug);
+    return letter;
+}
+
+std::optional<std::string> template_problem(const Templates& templates, const service::Texts& texts) {
+    try {
+        for (const auto& locale : texts.locales())
+            for (const LetterKind kind : kinds)
+                for (const char* part : {"txt", "html"}) parse(templates, file_of(kind, part), texts, locale);
+    } catch (const std::invalid_argument& error) {
+        return error.what();
+    }
+    return std::nullopt;
+}
+
+Mailbox parse_mailbox(std::string_view text) {
+    const auto open = text.rfind('<');
+    if (open == text.npos || !text.ends_with('>')) return {"", trimmed(text)};
+    std::string name = trimmed(text.substr(0, open));
+    if (name.size() >= 2 && name.front() == '"' && name.back() == '"') {
+        name = name.substr(1, name.size() - 2);
+        for (std::size_t i = 0; i < name.size(); ++i)
+            if (name[i] == '\\') name.erase(i, 1);
+    }
+    return {name, trimmed(text.substr(open + 1, text.size() - open - 2))};
+}
+
+}  // namespace zgoda::mailer
