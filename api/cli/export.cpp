@@ -1,0 +1,72 @@
+#include "service/export.h"
+
+#include <fmt/format.h>
+
+#include "api/cli/output.h"
+#include "api/cli/terminal.h"
+#include "api/cli/verbs.h"
+#include "service/story.h"
+#include "service/withdrawal.h"
+
+namespace zgoda::cli {
+
+// Pages by subscription id, each page a short read of its own, so that the database's log can shrink
+// meanwhile.
+Exit export_subscribers(const Export& options, const std::string& public_url, const service::Rules& rules,
+                        service::Store& store) {
+    constexpr std::size_t page = 10'000;
+
+    service::ExportFilter filter;
+    filter.status = options.status;
+    filter.changed_since = options.changed_since;
+    filter.locale = options.locale;
+    bool found = true;
+    std::int64_t total = 0;
+    service::look(store, [&](service::Reader& reader) {
+        if (!options.newsletter.empty()) {
+            const auto newsletters = reader.newsletters();
+            const service::Newsletter* newsletter = newsletters->find(options.newsletter);
+            found = newsletter != nullptr;
+            if (!found) return;
+            filter.newsletter = newsletter->id;
+        }
+        if (Progress::wanted()) total = reader.count_export_rows(filter);
+    });
+    if (!found) {
+        return fail(Exit::not_found,
+                    fmt::format("there is no newsletter {}; `zgoda newsletter list` shows all",
+                                service::printable(options.newsletter)));
+    }
+
+    Output output(options.output);
+    std::string text, url;
+    if (!options.ndjson) text = service::csv_header(options.links);
+    Progress progress("export", total);
+    service::Id after = 0;
+    std::int64_t done = 0;
+    for (std::size_t count = page; count == page && !output.problem();) {
+        service::look(store, [&](service::Reader& reader) {
+            count = reader.export_rows(filter, after, page, [&](const service::ExportRow& row) {
+                if (options.links) {
+                    url = public_url + "/unsubscribe?t=" +
+                          service::unsubscribe_token(row.subscription, rules, rules.keys.newest());
+                }
+                const std::string* link = options.links ? &url : nullptr;
+                if (options.ndjson)
+                    service::append_ndjson(text, row, link);
+                else
+                    service::append_csv(text, row, options.raw, link);
+                after = row.subscription;
+            });
+        });
+        output.write(text);
+        text.clear();
+        done += static_cast<std::int64_t>(count);
+        progress.at(done);
+    }
+    output.write(text);
+    output.finish();
+    return output.problem() ? fail(Exit::failed, *output.problem()) : Exit::done;
+}
+
+}  // namespace zgoda::cli

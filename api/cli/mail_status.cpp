@@ -1,0 +1,77 @@
+#include <fmt/format.h>
+
+#include <boost/json.hpp>
+#include <limits>
+#include <map>
+
+#include "api/cli/address.h"
+#include "api/cli/terminal.h"
+#include "api/cli/verbs.h"
+#include "service/story.h"
+
+namespace zgoda::cli {
+namespace {
+
+std::string reason_of(const service::Letter& letter) {
+    if (!letter.reply.empty()) return letter.reply;
+    if (letter.state == service::LetterState::leased) return "a mailer is at it";
+    return letter.budgeted ? "no mailer has taken it yet" : "her mail budget allows no letter yet";
+}
+
+struct Group {
+    std::int64_t letters = 0;
+    service::TimeMs next_at = std::numeric_limits<service::TimeMs>::max();
+};
+
+}  // namespace
+
+Exit mail_status(const MailStatus& options, service::Store& store) {
+    constexpr std::size_t sample = 10'000;  // letters that reasons are counted of; the totals are of all
+    const service::TimeMs now = clock_now();
+    service::OutboxCounts counts;
+    service::MailerNote note;
+    std::map<std::pair<service::LetterState, std::string>, Group> groups;
+    service::look(store, [&](service::Reader& reader) {
+        counts = reader.outbox(now);
+        note = reader.mailer_note();
+        groups.clear();
+        std::vector<service::Letter> letters =
+            reader.due_letters(std::numeric_limits<service::TimeMs>::max(), sample);
+        for (service::Letter& leased : reader.leased_letters()) letters.push_back(std::move(leased));
+        for (const service::Letter& letter : letters) {
+            Group& group = groups[{letter.state, reason_of(letter)}];
+            ++group.letters;
+            group.next_at = std::min(group.next_at, letter.due_at);
+        }
+    });
+
+    if (options.json) {
+        boost::json::array reasons;
+        for (const auto& [what, group] : groups) {
+            reasons.push_back({{"state", service::word(what.first)},
+                               {"why", what.second},
+                               {"letters", group.letters},
+                               {"next_at", service::rfc3339(group.next_at)}});
+        }
+        boost::json::object status{{"due", counts.due}, {"waiting", counts.waiting}};
+        status["oldest_due"] = nullptr;
+        if (counts.oldest_due) status["oldest_due"] = service::rfc3339(*counts.oldest_due);
+        status["last_run_at"] = nullptr;
+        if (note.last_run_at != 0) status["last_run_at"] = service::rfc3339(note.last_run_at);
+        status["reasons"] = std::move(reasons);
+        fmt::print("{}\n", boost::json::serialize(status));
+        return Exit::done;
+    }
+    fmt::print("{} waiting, {} of them due now", counts.waiting, counts.due);
+    if (counts.oldest_due) fmt::print(", the oldest since {}", service::rfc3339(*counts.oldest_due));
+    fmt::print("\n{}\n", note.last_run_at == 0
+                             ? "no mailer has run yet"
+                             : "a mailer ran last at " + service::rfc3339(note.last_run_at));
+    for (const auto& [what, group] : groups) {
+        fmt::print("  {:>6} {:<9} {}, next at {}\n", group.letters, service::word(what.first),
+                   service::printable(what.second), service::rfc3339(group.next_at));
+    }
+    return Exit::done;
+}
+
+}  // namespace zgoda::cli

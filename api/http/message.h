@@ -1,0 +1,84 @@
+// A request as handlers see it and the response they give back: plain values, no stream behind them.
+//
+// A Request is made by the session after the framing rules (framing.h) have passed. Everything a decision may
+// rest on (host, origin, authorization, x_forwarded_for) was copied before the body was read, so no chunked
+// trailer can change it. All functions here are pure and may be called from any thread.
+
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace zgoda::http {
+
+enum class Method { get, head, post, put, patch, del, options, other };
+
+/// "GET", "POST", ...; "OTHER" for what we have no name for, so that a log line has a closed set of words.
+std::string_view name_of(Method method);
+
+struct Request {
+    Method method = Method::get;
+    std::string path;            // percent-decoded, begins with '/' (or is "*"); no control characters
+    std::string query;           // as sent, without '?'; read it with query_parameter()
+    std::string_view route;      // set by dispatch(): the template of the table, safe to log
+    std::string path_parameter;  // set by dispatch(): what stood for {slug}
+    std::string client;          // the reader's address (client_address.h), or "unix"
+
+    std::string host;
+    std::string origin;
+    std::string authorization;
+    std::string content_type;
+    std::string accept;
+    std::string accept_language;
+    std::string user_agent;  // cut at 256 bytes
+    std::string
+        x_forwarded_for;  // all fields joined with ", "; only for whoever audits proxies, see `client`
+    std::string sec_fetch_site;
+    std::string sec_fetch_mode;
+    std::string access_control_request_method;
+    std::string if_none_match;
+
+    std::string body;
+};
+
+struct Response {
+    int status = 200;
+    std::string content_type;  // empty: no Content-Type
+    std::string body;          // not sent on HEAD, 204 and 304
+    std::vector<std::pair<std::string, std::string>> headers;
+};
+
+/// The first value of this name in the query, decoded ('+' is a space). Nothing when it is absent or its
+/// encoding is bad.
+std::optional<std::string> query_parameter(const Request& request, std::string_view name);
+
+/// RFC 3986 percent-decoding. Nothing for a '%' without two hex digits, and for %00.
+std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space);
+
+/// ASCII only; for header names and tokens. (beast::iequals of Boost 1.81 reads past the end.)
+bool equal_ignoring_case(std::string_view left, std::string_view right);
+
+/// Without the spaces and tabs around it.
+std::string_view trimmed(std::string_view text);
+
+/// "application/json" of "Application/JSON; charset=utf-8": lower case, without parameters.
+std::string media_type(std::string_view content_type);
+
+/// The reason phrase of RFC 9110 ("Not Found").
+std::string_view reason_of(int status);
+
+/// An application/problem+json answer (RFC 9457) with type about:blank and the status's own title; `detail`
+/// may be empty. It is never cached.
+Response problem(int status, std::string_view detail);
+
+/// The security headers of a page: a policy that loads nothing foreign, no referrer (tokens are in our
+/// addresses), no sniffing, no caching. `frame_ancestors` is "'none'" or the origins that may frame it; only
+/// in the second case X-Frame-Options is left out. `form_targets` are further origins that a form on the page
+/// may end at: a redirect after the post counts as well.
+void add_page_headers(Response& response, std::string_view frame_ancestors = "'none'",
+                      std::string_view form_targets = {});
+
+}  // namespace zgoda::http

@@ -1,0 +1,38 @@
+// Which pages of other origins may post to us and read the answer (the Fetch standard's CORS).
+//
+// Ours (of public_url) and the configured ones, compared exactly. Immutable, any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/http/message.h"
+
+namespace zgoda::http {
+
+/// "https://news.example" of "HTTPS://News.example:443/path": as browsers send it.
+std::string origin_of(std::string_view url);
+
+class Origins {
+ public:
+    Origins(std::string_view public_url, const std::vector<std::string>& allowed);
+
+    /// May this request change something? Without an Origin, yes. "null" (a sandboxed frame, but also any
+    /// page with `Referrer-Policy: no-referrer`, as ours have) may for a form that navigates, whose answer no
+    /// script reads.
+    bool admits(const Request& request) const;
+
+    /// `Vary: Origin` always, and Access-Control-Allow-Origin for an origin of the list; never for "null".
+    void add_headers(const Request& request, Response& response) const;
+
+    /// The answer to a preflight.
+    Response preflight(const Request& request, std::string_view methods) const;
+
+ private:
+    bool known(std::string_view origin) const;
+
+    std::vector<std::string> origins_;
+};
+
+}  // namespace zgoda::http

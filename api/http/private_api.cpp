@@ -1,0 +1,116 @@
+#include "api/http/private_api.h"
+
+#include <boost/json.hpp>
+#include <chrono>
+#include <memory>
+
+#include "api/http/store_awaitable.h"
+
+namespace zgoda::http {
+
+namespace asio = boost::asio;
+using service::Commit;
+
+namespace {
+
+constexpr service::DurationMs mailer_patience = 10 * service::minute_ms;
+
+service::TimeMs time_of(const PrivateOptions& options) {
+    if (options.now) return options.now();
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+struct MailState {
+    service::OutboxCounts outbox;
+    service::MailerNote mailer;
+};
+
+asio::awaitable<bool> look_at_mail(const PrivateOptions& options, MailState& state) {
+    const auto found = std::make_shared<MailState>();
+    service::Store::Query query = [found, now = time_of(options)](service::Reader& reader) {
+            *found = {reader.outbox(now), reader.mailer_note()};
+        };
+    const auto result = co_await read(options.store, std::move(query));
+    if (result.commit == Commit::done) state = *found;
+    co_return result.commit == Commit::done;
+}
+
+bool mail_lies(const MailState& state, service::TimeMs now) {
+    const service::TimeMs long_ago = now - mailer_patience;
+    return state.outbox.oldest_due && *state.outbox.oldest_due <= long_ago && state.mailer.last_run_at <= long_ago;
+}
+
+bool disk_nearly_full(const PrivateOptions& options) {
+    std::error_code error;
+    const auto space = std::filesystem::space(options.data_folder.empty() ? "." : options.data_folder, error);
+    return error || space.available < options.least_free;
+}
+
+asio::awaitable<Response> live(Request&, const PrivateOptions&) {
+    co_return Response{200, "application/json", R"({"status":"alive"})", {{"Cache-Control", "no-store"}}};
+}
+
+asio::awaitable<Response> ready(Request&, const PrivateOptions& options) {
+    boost::json::array failing;
+    service::Store::Work work = [](service::Transaction&) {};
+    const auto committed = co_await submit(options.store, std::move(work));
+    MailState mail;
+    const bool readable = co_await look_at_mail(options, mail);
+    if (committed.commit != Commit::done || !readable) failing.emplace_back("storage");
+    if (disk_nearly_full(options)) failing.emplace_back("disk");
+    if (readable && mail_lies(mail, time_of(options))) failing.emplace_back("mailer");
+    if (failing.empty())
+        co_return Response{200, "application/json", R"({"status":"ready"})", {{"Cache-Control", "no-store"}}};
+
+    std::string detail = "Failing:";
+    for (const auto& check : failing) detail.append(" ").append(check.as_string());
+    const boost::json::object body{{"type", "urn:zgoda:problem:not_ready"},
+                                   {"title", reason_of(503)},
+                                   {"status", 503},
+                                   {"detail", detail},
+                                   {"failing", failing}};
+    co_return Response{
+        503, "application/problem+json", boost::json::serialize(body), {{"Cache-Control", "no-store"}}};
+}
+
+asio::awaitable<Response> show_metrics(Request&, const PrivateOptions& options) {
+    MailState mail;
+    const bool readable = co_await look_at_mail(options, mail);
+    if (!readable) co_return problem(503, "The outbox can't be read.");
+    const Metrics::Gauges gauges{mail.outbox, mail.mailer, options.queue_depth ? options.queue_depth() : 0,
+                                 options.connections ? options.connections() : 0};
+    co_return Response{200,
+                       "text/plain; version=0.0.4; charset=utf-8",
+                       options.metrics.text(gauges, time_of(options)),
+                       {{"Cache-Control", "no-store"}}};
+}
+
+struct PrivateApi {
+    PrivateOptions options;
+    Routes routes;
+};
+
+}  // namespace
+
+Handler private_api(PrivateOptions options) {
+    const auto api = std::make_shared<PrivateApi>(PrivateApi{std::move(options), {}});
+    const auto on = [&known = api->options](
+                        asio::awaitable<Response> (*handle)(Request&, const PrivateOptions&)) {
+        return [&known, handle](Request& request) { return handle(request, known); };
+    };
+    api->routes = {
+        {Method::get, "/livez", on(live)},
+        {Method::get, "/readyz", on(ready)},
+        {Method::get, "/metrics", on(show_metrics)},
+    };
+    return [api](Request& request) { return dispatch(api->routes, request); };
+}
+
+std::vector<std::string> private_hosts(std::string_view listen) {
+    std::vector<std::string> hosts{"localhost", "127.0.0.1", "[::1]"};
+    if (!listen.starts_with("unix:")) hosts.emplace_back(listen.substr(0, listen.rfind(':')));
+    return hosts;
+}
+
+}  // namespace zgoda::http

@@ -1,0 +1,127 @@
+#include "api/http/public_api.h"
+
+#include <chrono>
+#include <memory>
+
+#include "api/http/accept.h"
+#include "api/http/confirmation_pages.h"
+#include "api/http/limiter.h"
+#include "api/http/origin.h"
+#include "api/http/signup_pages.h"
+#include "api/http/site.h"
+#include "api/http/subscriptions.h"
+#include "api/http/tickets.h"
+#include "api/http/unsubscribe_pages.h"
+
+namespace zgoda::http {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr service::Rate refusals_told{3, service::day_ms};
+
+asio::awaitable<Response> answer(Response response) { co_return response; }
+
+service::TimeMs system_time() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+std::string without_final_slash(std::string url) {
+    while (url.ends_with('/')) url.pop_back();
+    return url;
+}
+
+struct PublicApi {
+    explicit PublicApi(PublicOptions options)
+        : site{options.store, options.rules,
+               Pages(std::move(options.templates), options.rules.texts, std::move(options.imprint)),
+               without_final_slash(options.public_url), options.now ? options.now : system_time},
+          origins(options.public_url, options.allowed_origins),
+          limiter(std::move(options.per_ip)),
+          metrics(options.metrics),
+          on_trouble(std::move(options.on_trouble)) {}
+
+    Routes table() {
+        const auto on = [this](asio::awaitable<Response> (*handle)(Request&, const Site&)) {
+            return [this, handle](Request& request) { return handle(request, site); };
+        };
+        return {
+            {Method::post, "/v1/subscriptions",
+             [this](Request& request) { return subscribe(request, site, origins, limiter, metrics); }},
+            {Method::options, "/v1/subscriptions",
+             [this](Request& request) { return answer(origins.preflight(request, "POST")); }},
+            {Method::get, "/v1/newsletters", on(list_newsletters)},
+            {Method::get, "/v1/tickets/{ticket}",
+             [this](Request& request) { return show_ticket(request, site, refusals); }},
+            {Method::get, "/", on(show_all_newsletters)},
+            {Method::get, "/sent", on(show_sent)},
+            {Method::get, "/newsletters/{slug}", on(show_newsletter)},
+            {Method::get, "/newsletters/{slug}/sent", on(show_sent)},
+            {Method::get, "/confirm", on(show_confirm)},
+            {Method::post, "/confirm", [this](Request& request) { return act_confirm(request, site, limiter); }},
+            {Method::get, "/not-me", on(show_not_me)},
+            {Method::post, "/not-me", on(act_not_me)},
+            {Method::get, "/unsubscribe", on(show_unsubscribe)},
+            {Method::post, "/unsubscribe", on(act_unsubscribe)},
+            {Method::get, "/zgoda.css",
+             [this](Request& request) { return answer(site.pages.stylesheet(request)); }},
+        };
+    }
+
+    Site site;
+    Origins origins;
+    Limiter limiter;
+    Limiter refusals{{refusals_told}, 50'000};
+    Metrics& metrics;
+    std::function<void(std::string_view)> on_trouble;
+    Routes routes = table();
+};
+
+// dispatch() knows neither languages nor pages.
+Response in_words(const Request& request, const Site& site, Response response) {
+    const bool unhandled = response.status == 404 ? request.route.empty() : response.status == 405;
+    if (!unhandled) return response;
+    Response page = refuse(request, site, response.status,
+                           response.status == 404 ? "not_found" : "method_not_allowed");
+    for (auto& header : response.headers)
+        if (header.first == "Allow") page.headers.push_back(std::move(header));
+    return page;
+}
+
+asio::awaitable<Response> serve(PublicApi& api, Request& request) {
+    Response response;
+    std::string trouble;
+    try {
+        auto answered = co_await dispatch(api.routes, request);
+        response = in_words(request, api.site, std::move(answered));
+    } catch (const std::exception& error) {
+        trouble = error.what();
+    }
+    if (!trouble.empty()) {
+        if (api.on_trouble)
+            api.on_trouble(std::string(name_of(request.method)) + " " + std::string(request.route) + ": " + trouble);
+        response = refuse(request, api.site, 500, "internal_error");
+    }
+    if (request.path.starts_with("/v1/")) api.origins.add_headers(request, response);
+    if (api.site.public_url.starts_with("https:") && response.content_type.starts_with("text/html"))
+        response.headers.emplace_back("Strict-Transport-Security", "max-age=31536000");
+    co_return response;
+}
+
+}  // namespace
+
+Handler public_api(PublicOptions options) {
+    const auto api = std::make_shared<PublicApi>(std::move(options));
+    return [api](Request& request) { return serve(*api, request); };
+}
+
+std::function<void(const Request&, Response&)> public_refusals(const std::string& public_url,
+                                                               const std::vector<std::string>& allowed_origins) {
+    return [origins = Origins(public_url, allowed_origins)](const Request& request, Response& response) {
+        origins.add_headers(request, response);
+    };
+}
+
+}  // namespace zgoda::http
