@@ -1,0 +1,238 @@
+#!/usr/bin/python3
+"""Measures the release build on this machine and prints a table in Markdown; script/bench builds and calls it.
+
+Everything is a median of 5 within one run. Load and service share the machine's cores, so compare ratios and CPU time
+per request, not rates of different machines.
+"""
+import argparse
+import json
+import os
+import platform
+import re
+import resource
+import socket
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "end_to_end"))
+from program import BINARY, ROOT, Program, free_port, wait_for
+
+LOAD = BINARY.parent / "zgoda_load"
+TICK = os.sysconf("SC_CLK_TCK")
+
+options = argparse.ArgumentParser(description=__doc__)
+options.add_argument("--quick", action="store_true", help="a trial run with small numbers")
+options.add_argument("--people", type=int, help="of the large database (1000000)")
+options.add_argument("--only", default="signups,large,letters,idle,memory", help="parts, separated by commas")
+options = options.parse_args()
+ROUNDS = 2 if options.quick else 5
+SECONDS = 1 if options.quick else 5
+PEOPLE = options.people or (20_000 if options.quick else 1_000_000)
+LETTERS = 2_000 if options.quick else 20_000
+IDLE = 1_000 if options.quick else 5_000
+
+table = []
+
+
+def row(what, value):
+    table.append((what, value))
+    print(f"{what}: {value}", flush=True)
+
+
+def median(values): return statistics.median(values)
+
+
+def number(value): return f"{value:,.0f}"
+
+
+def load(port, **how):
+    arguments = [str(part) for name, value in how.items() for part in (f"--{name}", value)]
+    return json.loads(subprocess.run([str(LOAD), "--port", str(port), *arguments], check=True, stdout=subprocess.PIPE).stdout)
+
+
+def cpu_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def peak_mib(pid):
+    return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1024
+
+
+def check_all_there(zgoda, acked):
+    """The client's side of the durability: what it was told is what is kept."""
+    told = acked.read_text().split()
+    with subprocess.Popen([str(BINARY), "export", "--status", "all"], cwd=zgoda.folder, env=zgoda.environment(),
+                          stdout=subprocess.PIPE, text=True) as export:
+        kept = {line.partition(",")[0] for line in export.stdout}
+    missing = sum(address not in kept for address in told)
+    if missing:
+        sys.exit(f"bench: {missing} of {len(told)} acknowledged signups are not in the database")
+    return len(told)
+
+
+def measure_signups(zgoda, label):
+    """Rounds of the fixed reply and of signups, in turn, on a running service."""
+    server, acked = zgoda.server.pid, zgoda.folder / "acked"
+    fixed, signups, cpu, fixed_cpu = [], [], [], []
+    for _ in range(ROUNDS):
+        before = cpu_seconds(server)
+        fixed.append(load(zgoda.private_port, get="/livez", seconds=SECONDS / 2))
+        middle = cpu_seconds(server)
+        signups.append(load(zgoda.port, seconds=SECONDS, acked=acked))
+        fixed_cpu.append((middle - before) / fixed[-1]["good"] * 1e6)
+        cpu.append((cpu_seconds(server) - middle) / signups[-1]["good"] * 1e6)
+    others = sum(run["other"] for run in fixed + signups)
+    there = check_all_there(zgoda, acked)
+    row(f"durable signups a second, {label}", number(median([run["per_second"] for run in signups])))
+    row(f"p50 / p99 of a signup, {label}", f"{median([run['p50_us'] for run in signups]) / 1000:.2f} ms / "
+                                           f"{median([run['p99_us'] for run in signups]) / 1000:.2f} ms")
+    row(f"CPU of the service a signup, {label}", f"{median(cpu):.0f} µs")
+    row(f"fixed JSON replies a second (/livez), {label}", f"{number(median([run['per_second'] for run in fixed]))} "
+                                                          f"({median(fixed_cpu):.1f} µs CPU)")
+    row(f"ratio of signups to fixed replies, {label}",
+        f"{median([s['per_second'] / f['per_second'] for s, f in zip(signups, fixed)]):.3f}")
+    row(f"acknowledged signups found in the database, {label}", f"{number(there)} of {number(there)}")
+    row(f"other answers than 202 and 200, {label}", number(others))
+
+
+def program(**settings):
+    zgoda = Program(log_level="warn", mail_tls="none", **settings)
+    zgoda.make("ukraine-daily")
+    return zgoda
+
+
+def serve(zgoda):
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return zgoda.serve(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)))
+
+
+def part_signups():
+    zgoda = program()
+    serve(zgoda)
+    measure_signups(zgoda, "empty database")
+    zgoda.stop()
+    zgoda.remove()
+
+
+EXPORT_SQL = Path(__file__).with_name("export.sql").read_bytes()
+
+
+def part_large():
+    zgoda = program()
+    serve(zgoda)
+    start = time.monotonic()
+    while (left := PEOPLE - sqlite_count(zgoda, "subscription")) > 0:
+        load(zgoda.port, requests=max(left, 64))
+    print(f"(made {number(PEOPLE)} people through the service in {time.monotonic() - start:.0f} s)", flush=True)
+    measure_signups(zgoda, f"{number(PEOPLE)} people")
+    row("peak memory of the service after that", f"{peak_mib(zgoda.server.pid):.0f} MiB")
+    zgoda.stop()
+
+    rows = sqlite_count(zgoda, "subscription")
+    ours, theirs = [], []
+    with open(os.devnull, "w") as nowhere:
+        for _ in range(ROUNDS):
+            for times, command in ((ours, [str(BINARY), "export", "--status", "all"]),
+                                   (theirs, ["sqlite3", "-readonly", "-csv", "-header", str(zgoda.database)])):
+                start = time.monotonic()
+                subprocess.run(command, input=EXPORT_SQL, cwd=zgoda.folder, env=zgoda.environment(), stdout=nowhere, check=True)
+                times.append(rows / (time.monotonic() - start))
+    row(f"exported rows a second, of {number(rows)}", number(median(ours)))
+    row("`sqlite3 -csv` with the same columns", number(median(theirs)))
+    zgoda.remove()
+
+
+def sqlite_count(zgoda, name):
+    connection = sqlite3.connect(f"file:{zgoda.database}?mode=ro", uri=True)
+    try:
+        return connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+    finally:
+        connection.close()
+
+
+def part_letters():
+    zgoda = program()
+    sink_port = free_port()
+    sink = subprocess.Popen(["smtp-sink", *(["-u", "nobody"] if os.getuid() == 0 else []), f"127.0.0.1:{sink_port}", "200"])
+    zgoda.settings["mail_url"] = f"smtp://127.0.0.1:{sink_port}"
+    try:
+        serve(zgoda)
+        load(zgoda.port, requests=2 * ROUNDS * LETTERS + 1)
+        zgoda.stop()
+        zgoda.run("letter", "preview", "ukraine-daily", "--kind", "confirmation", "--locale", "uk", "-o", "preview.eml")
+        size = (zgoda.folder / "preview.eml").stat().st_size
+        for connections in (8, 32):
+            ours, theirs, cpu = [], [], []
+            for _ in range(ROUNDS):
+                start, used = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+                said = zgoda.run("mail", "--limit", str(LETTERS), mail_connections=connections)
+                ours.append(LETTERS / (time.monotonic() - start))
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                cpu.append((after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime) / LETTERS * 1e6)
+                assert said.startswith(f"sent {LETTERS}, "), said
+                start = time.monotonic()
+                subprocess.run(["smtp-source", "-d", "-s", str(connections), "-m", str(LETTERS), "-l", str(size), "-f",
+                                "a@b.example", "-t", "c@d.example", f"127.0.0.1:{sink_port}"], check=True)
+                theirs.append(LETTERS / (time.monotonic() - start))
+            row(f"letters a second through smtp-sink, {connections} connections", f"{number(median(ours))} ({median(cpu):.0f} µs CPU)")
+            row(f"`smtp-source -d`, {connections} connections, {size} bytes", number(median(theirs)))
+            row(f"their ratio, {connections} connections", f"{median([a / b for a, b in zip(ours, theirs)]):.2f}")
+        zgoda.run("mail")
+    finally:
+        sink.terminate()
+        sink.wait()
+    idle(zgoda, f"{number(2 * ROUNDS * LETTERS)} sent letters")
+    zgoda.remove()
+
+
+def idle(zgoda, label):
+    times = []
+    for _ in range(4 * ROUNDS + 1):
+        start = time.monotonic()
+        assert zgoda.run("mail") == ""
+        times.append((time.monotonic() - start) * 1000)
+    row(f"an idle `zgoda mail`, {label}", f"{median(times):.1f} ms")
+
+
+def part_idle():
+    zgoda = program()
+    idle(zgoda, "empty database")
+    zgoda.remove()
+
+
+def part_memory():
+    zgoda = program()
+    server = serve(zgoda)
+    at_start = peak_mib(server.pid)
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    connections = []
+    for _ in range(IDLE):  # each has asked once, so that it owns all that a connection ever owns
+        connection = socket.create_connection(("127.0.0.1", zgoda.port))
+        connection.sendall(f"GET /v1/newsletters HTTP/1.1\r\nHost: 127.0.0.1:{zgoda.port}\r\n\r\n".encode())
+        connections.append(connection)
+    answered = sum(connection.recv(65536).startswith(b"HTTP/1.1 200") for connection in connections)
+    open_now = len(os.listdir(f"/proc/{server.pid}/fd"))
+    assert answered == IDLE and open_now > IDLE, f"{answered} answered, {open_now} open"
+    row(f"peak memory with {number(IDLE)} idle connections", f"{peak_mib(server.pid):.1f} MiB ({at_start:.1f} MiB at start)")
+    for connection in connections: connection.close()
+    zgoda.stop()
+    zgoda.remove()
+
+
+def machine():
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    gcc = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True).stdout.strip()
+    return f"{model[1] if model else platform.machine()}, {os.cpu_count()} cores; Linux {platform.release()}; g++ {gcc}"
+
+
+print(machine(), flush=True)
+for part in options.only.split(","):
+    globals()[f"part_{part}"]()
+print(f"\n| {machine()} | median of {ROUNDS} |\n| --- | --- |")
+for what, value in table: print(f"| {what} | {value} |")
