@@ -10,7 +10,7 @@ namespace zgoda::service {
 
 // inet_pton is arithmetic on text; no socket is touched.
 std::string client_network(std::string_view ip) {
-    const std::string text(ip.substr(0, 64));
+    std::string text(ip.substr(0, 64));
     std::array<std::uint8_t, 16> bytes{};
     if (inet_pton(AF_INET, text.c_str(), bytes.data()) == 1) {
         return fmt::format("{}.{}.{}.0/24", bytes[0], bytes[1], bytes[2]);

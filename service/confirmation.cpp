@@ -218,7 +218,7 @@ ConfirmationOutcome confirm(Transaction& tx, std::string_view token, const std::
     }
     if (!one->person.proven_at) one->person.proven_at = now;
     tx.update(one->person);
-    tx.set_budget(budget_key(rules.keys, one->person.abuse_key), {});
+    tx.set_budget(one->person.abuse_key, {});
 
     Nonces nonces(moment.seed);
     EventDraft event;

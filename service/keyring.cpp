@@ -2,12 +2,11 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/kdf.h>
 #include <openssl/rand.h>
-#include <openssl/sha.h>
 
 #include <cstring>
+#include <memory>
 #include <stdexcept>
 
 namespace zgoda::service {
@@ -100,18 +99,38 @@ const Digest* Keyring::key(int id, KeyUse use) const {
     return found == derived_.end() ? nullptr : &found->second;
 }
 
-Digest sha256(std::string_view text) {
+namespace {
+
+// OpenSSL's one-call functions look the algorithm up anew each time, which costs more than the hashing of so
+// little.
+Digest sha256(std::string_view first, std::string_view second) {
+    using Context = std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)>;
+    static const std::unique_ptr<EVP_MD, decltype(&EVP_MD_free)> algorithm(
+        EVP_MD_fetch(nullptr, "SHA256", nullptr), EVP_MD_free);
+    thread_local const Context context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
     Digest out{};
-    SHA256(bytes(text), text.size(), out.data());
+    if (EVP_DigestInit_ex2(context.get(), algorithm.get(), nullptr) != 1 ||
+        EVP_DigestUpdate(context.get(), first.data(), first.size()) != 1 ||
+        EVP_DigestUpdate(context.get(), second.data(), second.size()) != 1 ||
+        EVP_DigestFinal_ex(context.get(), out.data(), nullptr) != 1) {
+        throw std::runtime_error("OpenSSL has no SHA-256");
+    }
     return out;
 }
 
-// HMAC over SHA-256 as RFC 2104 draws it. OpenSSL's own HMAC() looks its algorithms up anew at each call,
-// which costs more than the hashing; SHA256() does not.
+}  // namespace
+
+Digest sha256(std::string_view text) {
+    return sha256(text, {});
+}
+
+// HMAC over SHA-256 as RFC 2104 draws it.
 Digest hmac(std::span<const std::uint8_t> key, std::string_view message) {
     constexpr std::size_t block = 64;
-    std::string inner(block, '\x36');
-    std::string outer(block, '\x5c');
+    std::array<char, block> inner{};
+    std::array<char, block> outer{};
+    inner.fill('\x36');
+    outer.fill('\x5c');
     Digest hashed_key{};
     if (key.size() > block) {
         hashed_key = sha256({reinterpret_cast<const char*>(key.data()), key.size()});
@@ -121,10 +140,8 @@ Digest hmac(std::span<const std::uint8_t> key, std::string_view message) {
         inner[i] = static_cast<char>(inner[i] ^ static_cast<char>(key[i]));
         outer[i] = static_cast<char>(outer[i] ^ static_cast<char>(key[i]));
     }
-    inner.append(message);
-    const Digest inside = sha256(inner);
-    outer.append(reinterpret_cast<const char*>(inside.data()), inside.size());
-    return sha256(outer);
+    const Digest inside = sha256({inner.data(), block}, message);
+    return sha256({outer.data(), block}, {reinterpret_cast<const char*>(inside.data()), inside.size()});
 }
 
 bool equal_in_constant_time(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b) {
@@ -198,10 +215,11 @@ Seed random_seed() {
 }
 
 Nonce Nonces::next() {
-    const std::uint32_t number = drawn_++;
-    const Digest block = hmac(seed_, {reinterpret_cast<const char*>(&number), sizeof number});
+    const std::size_t half = drawn_ % 2 * sizeof(Nonce);  // a block of 32 bytes is two nonces
+    if (half == 0) block_ = hmac(seed_, {reinterpret_cast<const char*>(&drawn_), sizeof drawn_});
+    ++drawn_;
     Nonce out{};
-    std::memcpy(out.data(), block.data(), out.size());
+    std::memcpy(out.data(), block_.data() + half, out.size());
     return out;
 }
 
@@ -218,10 +236,6 @@ std::vector<Suppression> suppression_keys(const Keyring& keys, std::string_view 
         }
     }
     return out;
-}
-
-std::uint64_t budget_key(const Keyring& keys, std::string_view abuse_key) {
-    return first_eight(hmac(*keys.key(keys.oldest(), KeyUse::budget), abuse_key));
 }
 
 std::uint64_t network_hash(const Keyring& keys, std::string_view network) {

@@ -87,6 +87,7 @@ class Nonces {
 
  private:
     Seed seed_;
+    Digest block_{};
     std::uint32_t drawn_ = 0;
 };
 
@@ -94,7 +95,7 @@ class Nonces {
 // ------------------------------------------------------------------------------------- Every keyed hash
 // under which this address may have been suppressed: one for each key, the oldest first.
 std::vector<Suppression> suppression_keys(const Keyring&, std::string_view addr_key);
-std::uint64_t budget_key(const Keyring&, std::string_view abuse_key);
+// Of a client network, for the budget: tells same from other, and nothing else.
 std::uint64_t network_hash(const Keyring&, std::string_view network);
 
 }  // namespace zgoda::service

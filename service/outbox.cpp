@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "service/ledger.h"
 #include "service/pending.h"
@@ -166,7 +167,10 @@ void note_delay(Transaction& tx, const Letter& letter, TimeMs now) {
     if (letter.attempts != 0 || letter.first_leased_at.value_or(now) < letter.due_at) return;
     MailerNote note = tx.mailer_note();
     const DurationMs delay = std::max<DurationMs>(1, now - letter.due_at);
-    note.usual_delay = note.usual_delay == 0 ? delay : (note.usual_delay * 7 + delay) / 8;
+    const DurationMs smoothed = note.usual_delay == 0 ? delay : (note.usual_delay * 7 + delay) / 8;
+    // Written only when it says something else: a letter has enough to write.
+    if (std::abs(smoothed - note.usual_delay) * 10 < note.usual_delay) return;
+    note.usual_delay = smoothed;
     tx.note_mailer(note);
 }
 

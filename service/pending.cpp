@@ -52,18 +52,18 @@ bool suppressed(Reader& reader, std::string_view addr_key, const Keyring& keys, 
 
 TimeMs budget_allows_at(Reader& reader, const Person& person, const std::string& network, const Rules& rules,
                         TimeMs now) {
-    const auto history = reader.budget(budget_key(rules.keys, person.abuse_key));
+    const auto history = reader.budget(person.abuse_key);
     if (history.empty()) return now;
     return next_allowed(history, rules.per_address, network_hash(rules.keys, network), now);
 }
 
 bool pay(Transaction& tx, const Person& person, Letter& letter, const std::string& network,
          const Rules& rules, TimeMs now) {
-    const std::uint64_t key = budget_key(rules.keys, person.abuse_key);
     const std::uint64_t cause = network_hash(rules.keys, network);
-    const auto history = tx.budget(key);
+    const auto history = tx.budget(person.abuse_key);
     if (next_allowed(history, rules.per_address, cause, now) > now) return false;
-    if (!rules.per_address.empty()) tx.set_budget(key, spend(history, rules.per_address, cause, now));
+    if (!rules.per_address.empty())
+        tx.set_budget(person.abuse_key, spend(history, rules.per_address, cause, now));
     letter.budgeted = true;
     letter.network = network;
     letter.due_at = std::min(letter.due_at, now);
@@ -92,14 +92,15 @@ Letter enqueue(Transaction& tx, const Person& person, LetterKind kind, const std
 }
 
 void enqueue_waiting(Transaction& tx, const Person& person, const Rules& rules, TimeMs now, Nonces& nonces) {
-    if (tx.open_letter(person.id, LetterKind::confirmation)) return;
     std::vector<Request> waiting = tx.requests_of(person.id);
-    const std::vector<Subscription> subscriptions = tx.subscriptions_of(person.id);
     std::erase_if(waiting, [&](const Request& request) {
-        return request.letter || !pending(request, subscriptions) ||
+        return request.letter || request.state != RequestState::open ||
                request.asked_at + rules.budget_wait <= now;
     });
     if (waiting.empty()) return;
+    const std::vector<Subscription> subscriptions = tx.subscriptions_of(person.id);
+    std::erase_if(waiting, [&](const Request& request) { return !pending(request, subscriptions); });
+    if (waiting.empty() || tx.open_letter(person.id, LetterKind::confirmation)) return;
     const Request& first = waiting.front();
     const Letter letter =
         enqueue(tx, person, LetterKind::confirmation, first.locale, first.network, false, rules, now, nonces);

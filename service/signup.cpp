@@ -15,7 +15,7 @@
 namespace zgoda::service {
 namespace {
 
-using std::string_view_literals::operator""sv;
+using namespace std::string_view_literals;
 
 constexpr std::size_t max_newsletters = 20;
 constexpr std::size_t max_name = 200;  // characters

@@ -57,7 +57,7 @@ class Reader {
     virtual std::vector<Request> waiting_requests(TimeMs asked_before, std::size_t limit) = 0;
 
     virtual std::vector<Suppression> suppressions(const Digest& key) = 0;
-    virtual std::vector<BudgetEntry> budget(std::uint64_t key) = 0;
+    virtual std::vector<BudgetEntry> budget(std::string_view abuse_key) = 0;
 
     virtual LedgerHead ledger_head() = 0;  // seq 0 and an all-zero hash when the ledger is empty
     virtual std::vector<Event> events(std::int64_t after_seq, std::size_t limit) = 0;
@@ -92,14 +92,15 @@ class Transaction : public Reader {
     virtual void add(
         const Suppression&) = 0;  // a key has each reason at most once; a second one changes nothing
     virtual void remove(const Suppression&) = 0;
-    virtual void set_budget(std::uint64_t key, std::span<const BudgetEntry>) = 0;  // empty removes it
+    virtual void set_budget(std::string_view abuse_key,
+                            std::span<const BudgetEntry>) = 0;  // empty removes it
 
     // Appends the next event (seq and previous must follow the head that was read in this unit) and the new
     // head.
     virtual void append(const Event&, const LedgerHead&) = 0;
 
-    // Removes the person with her subscriptions, requests and letters, and identity and evidence of all her
-    // events.
+    // Removes the person with her subscriptions, requests, letters and budget, and identity and evidence of
+    // all her events.
     virtual void erase_person(Id) = 0;
 
     // One line for the withdrawals journal, which is outside the database: on disk before this unit is

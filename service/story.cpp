@@ -216,7 +216,7 @@ Story story(Reader& reader, std::string_view addr_key, const Rules& rules, TimeM
         for (const Event& event : reader.events_of(out.person->id)) {
             if (auto sentence = tell(event)) out.lines.push_back({event.at, std::move(*sentence)});
         }
-        const auto spent = reader.budget(budget_key(rules.keys, out.person->abuse_key));
+        const auto spent = reader.budget(out.person->abuse_key);
         if (!spent.empty()) {
             const TimeMs next = next_allowed(spent, rules.per_address, 0, now);
             out.lines.push_back(

@@ -383,6 +383,7 @@ void Records::add(const Person& p) {
     db_.run(sql.c_str(), p.id, p.addr_key, unless_same(p.abuse_key, p.addr_key),
             unless_same(p.address, p.addr_key), unless_same(p.envelope, p.addr_key), p.needs_smtputf8, p.name,
             p.locale, p.created_at, p.proven_at, p.generation);
+    adopt_budget(p.id, p.addr_key);
 }
 
 void Records::update(const Person& p) {
@@ -394,13 +395,19 @@ void Records::update(const Person& p) {
         unless_same(p.envelope, p.addr_key), p.needs_smtputf8, p.name, p.locale, p.created_at, p.proven_at,
         p.generation);
     must_have_changed("person");
-    db_.run("UPDATE person SET addr_key = ?2 WHERE id = ?1 AND addr_key <> ?2", p.id, p.addr_key);
+    db_.run("UPDATE person SET addr_key = ?2, budget = NULL WHERE id = ?1 AND addr_key <> ?2", p.id,
+            p.addr_key);
+    if (db_.changes() > 0) adopt_budget(p.id, p.addr_key);
 }
 
 void Records::erase_person(Id id) {
     db_.run("DELETE FROM request WHERE person = ?1", id);
     db_.run("DELETE FROM letter WHERE person = ?1", id);
     db_.run("DELETE FROM subscription WHERE person = ?1", id);
+    db_.run(
+        "DELETE FROM budget WHERE abuse_key = (SELECT coalesce(abuse_key, addr_key) FROM person WHERE id = "
+        "?1)",
+        id);
     db_.run("DELETE FROM person WHERE id = ?1", id);
     db_.run(
         "UPDATE ledger SET identity_nonce = NULL, identity = NULL, evidence_nonce = NULL, evidence = NULL "
@@ -569,21 +576,30 @@ void Records::remove(const Suppression& s) {
     db_.run("DELETE FROM suppression WHERE key = ?1 AND reason = ?2", s.key, number(s.reason));
 }
 
-std::vector<BudgetEntry> Records::budget(std::uint64_t key) {
+// The budget of an address that somebody here has stands in her row, which a signup writes anyway; only what
+// is counted under an address of nobody (that of ada+news@ is ada@) needs a row of its own.
+std::vector<BudgetEntry> Records::budget(std::string_view abuse_key) {
     std::vector<BudgetEntry> entries;
-    auto row = db_.query("SELECT entries FROM budget WHERE key = ?1", number(key));
-    if (row.step()) {
+    const auto read = [&entries](const Query& row) {
         const auto bytes = row.blob(0);
         for (std::size_t at = 0; at + 16 <= bytes.size(); at += 16) {
             entries.push_back({number(read_word(&bytes[at])), read_word(&bytes[at + 8])});
         }
+    };
+    auto hers = db_.query("SELECT budget FROM person WHERE addr_key = ?1", abuse_key);
+    if (hers.step()) {
+        read(hers);
+        return entries;
     }
+    auto row = db_.query("SELECT entries FROM budget WHERE abuse_key = ?1", abuse_key);
+    if (row.step()) read(row);
     return entries;
 }
 
-void Records::set_budget(std::uint64_t key, std::span<const BudgetEntry> entries) {
+void Records::set_budget(std::string_view abuse_key, std::span<const BudgetEntry> entries) {
     if (entries.empty()) {
-        db_.run("DELETE FROM budget WHERE key = ?1", number(key));
+        db_.run("UPDATE person SET budget = NULL WHERE addr_key = ?1 AND budget IS NOT NULL", abuse_key);
+        db_.run("DELETE FROM budget WHERE abuse_key = ?1", abuse_key);
         return;
     }
     scratch_bytes_.clear();
@@ -591,10 +607,25 @@ void Records::set_budget(std::uint64_t key, std::span<const BudgetEntry> entries
         append_word(scratch_bytes_, static_cast<std::uint64_t>(entry.at));
         append_word(scratch_bytes_, entry.network);
     }
+    db_.run("UPDATE person SET budget = ?2 WHERE addr_key = ?1", abuse_key, scratch_bytes_);
+    if (db_.changes() > 0) return;
     db_.run(
-        "INSERT INTO budget (key, entries) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET entries = "
+        "INSERT INTO budget (abuse_key, entries) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET entries = "
         "excluded.entries",
-        number(key), scratch_bytes_);
+        abuse_key, scratch_bytes_);
+}
+
+// Somebody has this address now: what was counted under it is hers.
+void Records::adopt_budget(Id person, std::string_view addr_key) {
+    scratch_bytes_.clear();
+    {
+        auto row = db_.query("SELECT entries FROM budget WHERE abuse_key = ?1", addr_key);
+        if (!row.step()) return;
+        const auto bytes = row.blob(0);
+        scratch_bytes_.assign(bytes.begin(), bytes.end());
+    }
+    db_.run("UPDATE person SET budget = ?2 WHERE id = ?1", person, scratch_bytes_);
+    db_.run("DELETE FROM budget WHERE abuse_key = ?1", addr_key);
 }
 
 // --- the ledger ----------------------------------------------------------------------------------

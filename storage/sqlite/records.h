@@ -62,7 +62,7 @@ class Records final : public service::Transaction {
     std::vector<service::Request> waiting_requests(service::TimeMs asked_before, std::size_t limit) override;
 
     std::vector<service::Suppression> suppressions(const service::Digest& key) override;
-    std::vector<service::BudgetEntry> budget(std::uint64_t key) override;
+    std::vector<service::BudgetEntry> budget(std::string_view abuse_key) override;
 
     service::LedgerHead ledger_head() override;
     std::vector<service::Event> events(std::int64_t after_seq, std::size_t limit) override;
@@ -87,7 +87,7 @@ class Records final : public service::Transaction {
     void note_mailer(const service::MailerNote&) override;
     void add(const service::Suppression&) override;
     void remove(const service::Suppression&) override;
-    void set_budget(std::uint64_t key, std::span<const service::BudgetEntry>) override;
+    void set_budget(std::string_view abuse_key, std::span<const service::BudgetEntry>) override;
     void append(const service::Event&, const service::LedgerHead&) override;
     void erase_person(service::Id) override;
     void journal_withdrawal(std::string_view line) override;
@@ -106,6 +106,7 @@ class Records final : public service::Transaction {
     std::shared_ptr<const service::Newsletters> load_newsletters();
     void write_names(const service::Newsletter&);
     void must_have_changed(const char* what);
+    void adopt_budget(service::Id person, std::string_view addr_key);
 
     Connection& db_;
     NewslettersCache& cache_;

@@ -55,12 +55,7 @@ void WithdrawalsJournal::append(std::string_view lines) {
     while (!lines.empty()) {
         const ssize_t written = ::write(fd_, lines.data(), lines.size());
         if (written < 0 && errno == EINTR) continue;
-        if (written < 0) {
-            const int error = errno;
-            undo();
-            errno = error;
-            fail("write to", path_, SQLITE_IOERR_WRITE);
-        }
+        if (written < 0) fail("write to", path_, SQLITE_IOERR_WRITE);
         lines.remove_prefix(static_cast<std::size_t>(written));
     }
     if (::fdatasync(fd_) != 0) fail("sync", path_, SQLITE_IOERR_FSYNC);

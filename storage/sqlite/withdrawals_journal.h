@@ -20,11 +20,10 @@ class WithdrawalsJournal {
     // the path is empty: then no journal is kept.
     void open();
 
-    // Appends and waits until it is on disk. Throws SqliteError, which tells a full disk from a broken one;
-    // nothing of the lines stays, as far as the disk still obeys.
+    // Appends and waits until it is on disk. Throws SqliteError, which tells a full disk from a broken one.
     void append(std::string_view lines);
 
-    // What became of the transaction of the last append: its lines stay, or are taken back.
+    // What became of the transaction of the last append, failed or not: its lines stay, or are taken back.
     void keep() { size_before_ = -1; }
     void undo();
 

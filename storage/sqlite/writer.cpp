@@ -55,10 +55,10 @@ void Writer::submit(Store::Work work, Store::Done done) {
         refused = Commit::broken;
     } else if (waiting_.fetch_add(1) >= options_.queue) {
         --waiting_;
-        ++counters_.busy;
         refused = Commit::busy;
     }
     if (refused != Commit::done) {
+        ++counters_.answered[static_cast<std::size_t>(refused)];
         done({refused, nullptr});
         return;
     }
@@ -71,14 +71,17 @@ void Writer::submit(Store::Work work, Store::Done done) {
 }
 
 StoreStats Writer::stats() const {
+    const auto answered = [this](Commit commit) {
+        return counters_.answered[static_cast<std::size_t>(commit)].load();
+    };
     StoreStats s;
     s.queue_depth = waiting_;
     s.groups = counters_.groups;
-    s.units = counters_.units;
-    s.busy = counters_.busy;
-    s.too_late = counters_.too_late;
-    s.disk_full = counters_.disk_full;
-    s.failed = counters_.failed;
+    s.units = answered(Commit::done);
+    s.busy = answered(Commit::busy);
+    s.too_late = answered(Commit::too_late);
+    s.disk_full = answered(Commit::disk_full);
+    s.failed = answered(Commit::failed);
     s.wal_pages = counters_.wal_pages;
     s.checkpoints = counters_.checkpoints;
     s.commit_microseconds = counters_.commit_microseconds;
@@ -119,7 +122,6 @@ void Writer::run_group() {
         return;
     }
     if (!take_lock()) return;
-    const auto deadline = Clock::now() + longest_hold;
     // The first checkpoint writes again what an earlier process may have failed to bring to disk. After a
     // full disk, one may make the room that the WAL needs.
     if (!checkpointed_once_ || (disk_was_full_ && Clock::now() - last_checkpoint_ > 1s)) {
@@ -132,7 +134,10 @@ void Writer::run_group() {
             drop_stale();
             return;
         }
-        run_units(deadline);
+        if (!run_units(false)) {
+            start_again();
+            run_units(true);
+        }
         records_.end_group();
         journal_.append(records_.withdrawals());
         const int wal_before = wal_pages_;
@@ -152,7 +157,7 @@ void Writer::run_group() {
     }
     const bool long_wal = wal_pages_ >= checkpoint_at_;
     if (!long_wal) lock_.unlock();
-    answer();
+    answer_group();
     if (long_wal) {
         // PASSIVE never waits for readers. If they kept the WAL from starting anew for long, wait for them.
         checkpoint(wal_pages_ >= 4 * options_.checkpoint_pages ? SQLITE_CHECKPOINT_RESTART
@@ -191,53 +196,62 @@ bool Writer::begin() {
 void Writer::drop_stale() {
     const auto oldest = Clock::now() - std::chrono::milliseconds(options_.stale_after);
     while (!batch_.empty() && batch_.front().since < oldest) {
-        const auto done = std::move(batch_.front().done);
+        answer(batch_.front().done, {Commit::too_late, nullptr});
         batch_.pop_front();
-        --waiting_;
-        ++counters_.too_late;
-        done({Commit::too_late, nullptr});
     }
 }
 
-void Writer::run_units(Clock::time_point deadline) {
+// A savepoint for each unit costs a fifth of a signup, because SQLite copies every page that the unit
+// touches, and units hardly ever throw. So a group runs without them first. False: a unit threw, and the
+// transaction is of no use.
+bool Writer::run_units(bool savepoints) {
     const auto stale = std::chrono::milliseconds(options_.stale_after);
+    const auto deadline = Clock::now() + longest_hold;
     for (auto now = Clock::now(); !batch_.empty() && now < deadline; now = Clock::now()) {
-        Unit unit = std::move(batch_.front());
+        group_.push_back({std::move(batch_.front()), {Commit::done, nullptr}});
         batch_.pop_front();
-        --waiting_;
+        auto& [unit, result] = group_.back();
         if (now - unit.since > stale) {
-            group_.push_back({std::move(unit.done), {Commit::too_late, nullptr}});
+            result.commit = Commit::too_late;
             continue;
         }
-        // Before it runs, so that it has a place among those that fail if the transaction does.
-        group_.push_back({std::move(unit.done), {Commit::done, nullptr}});
-        group_.back().result = run_unit(unit.work);
+        if (savepoints) {
+            db_.run("SAVEPOINT unit");
+            records_.begin_unit();
+        }
+        if (auto thrown = run_unit(unit.work)) {
+            if (!savepoints) return false;
+            db_.run("ROLLBACK TO unit");
+            records_.undo_unit();
+            result = {Commit::failed, std::move(thrown)};
+        }
+        if (savepoints) db_.run("RELEASE unit");
     }
+    return true;
 }
 
-CommitResult Writer::run_unit(const Store::Work& work) {
-    db_.run("SAVEPOINT unit");
-    records_.begin_unit();
+void Writer::start_again() {
+    db_.run("ROLLBACK");
+    for (; !group_.empty(); group_.pop_back()) batch_.push_front(std::move(group_.back().unit));
+    db_.run("BEGIN IMMEDIATE");
+    records_.begin_view();
+}
+
+// Returns what the unit threw. Throws what is the whole group's trouble.
+std::exception_ptr Writer::run_unit(const Store::Work& work) {
     std::exception_ptr thrown;
     try {
         work(records_);
     } catch (...) {
         thrown = std::current_exception();
     }
-    if (const auto error = db_.error()) {
+    if (const auto& error = db_.error()) {
         // An error of the file is everybody's, whether the unit let it pass or not; so is a lost transaction.
-        if (!db_.in_transaction() || error->trouble() != Trouble::statement) throw *error;
-        db_.forget_error();
+        if (!db_.in_transaction() || error->trouble() != Trouble::statement) throw SqliteError(*error);
         if (!thrown) thrown = std::make_exception_ptr(*error);
+        db_.forget_error();
     }
-    if (!thrown) {
-        db_.run("RELEASE unit");
-        return {Commit::done, nullptr};
-    }
-    db_.run("ROLLBACK TO unit");
-    db_.run("RELEASE unit");
-    records_.undo_unit();
-    return {Commit::failed, thrown};
+    return thrown;
 }
 
 // The transaction came to nothing: so did every unit in it.
@@ -264,29 +278,14 @@ void Writer::give_up_group(const SqliteError& error) {
     tell_trouble(error.what());
 }
 
-void Writer::answer() {
-    for (auto& outcome : group_) {
-        switch (outcome.result.commit) {
-            case Commit::done:
-                ++counters_.units;
-                break;
-            case Commit::busy:
-                ++counters_.busy;
-                break;
-            case Commit::too_late:
-                ++counters_.too_late;
-                break;
-            case Commit::disk_full:
-                ++counters_.disk_full;
-                break;
-            case Commit::failed:
-                ++counters_.failed;
-                break;
-            case Commit::broken:
-                break;
-        }
-        outcome.done(std::move(outcome.result));
-    }
+void Writer::answer(const Store::Done& done, CommitResult result) {
+    --waiting_;
+    ++counters_.answered[static_cast<std::size_t>(result.commit)];
+    done(std::move(result));
+}
+
+void Writer::answer_group() {
+    for (auto& [unit, result] : group_) answer(unit.done, std::move(result));
     group_.clear();
 }
 
@@ -322,15 +321,12 @@ void Writer::break_down(const std::string& what) {
     for (auto& outcome : group_) {
         if (outcome.result.commit == Commit::done) outcome.result = {Commit::broken, nullptr};
     }
-    answer();
+    answer_group();
     {
         const std::lock_guard lock(mutex_);
         collect();
     }
-    for (; !batch_.empty(); batch_.pop_front()) {
-        --waiting_;
-        batch_.front().done({Commit::broken, nullptr});
-    }
+    for (; !batch_.empty(); batch_.pop_front()) answer(batch_.front().done, {Commit::broken, nullptr});
     if (first && options_.on_broken) options_.on_broken(what);
 }
 

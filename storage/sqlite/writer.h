@@ -34,7 +34,7 @@ class Writer {
         Clock::time_point since;
     };
     struct Outcome {
-        service::Store::Done done;
+        Unit unit;
         service::CommitResult result;
     };
 
@@ -45,10 +45,12 @@ class Writer {
     bool begin();
     bool take_lock();
     void drop_stale();
-    void run_units(Clock::time_point deadline);
-    service::CommitResult run_unit(const service::Store::Work&);
+    bool run_units(bool savepoints);
+    void start_again();
+    std::exception_ptr run_unit(const service::Store::Work&);
     void give_up_group(const SqliteError&);
-    void answer();
+    void answer(const service::Store::Done&, service::CommitResult);
+    void answer_group();
     void checkpoint(int mode);
     void break_down(const std::string& what);
     void tell_trouble(const std::string& what);
@@ -65,7 +67,7 @@ class Writer {
     bool stopping_ = false;
 
     std::atomic<bool> broken_ = false;
-    std::atomic<std::size_t> waiting_ = 0;  // in queue_ and batch_
+    std::atomic<std::size_t> waiting_ = 0;  // in queue_, batch_ and group_
 
     // The writer's thread only.
     std::deque<Unit> batch_;      // taken from the queue, not run yet
@@ -77,9 +79,9 @@ class Writer {
     int checkpoint_at_ = 0;
 
     struct Counters {
-        std::atomic<std::uint64_t> groups = 0, units = 0, busy = 0, too_late = 0, disk_full = 0, failed = 0,
-                                   wal_pages = 0, checkpoints = 0, commit_microseconds = 0,
+        std::atomic<std::uint64_t> groups = 0, wal_pages = 0, checkpoints = 0, commit_microseconds = 0,
                                    last_commit_ms = 0;
+        std::atomic<std::uint64_t> answered[6] = {};  // by Commit
     } counters_;
 
     std::thread thread_;  // last: it uses all of the above

@@ -28,6 +28,7 @@ class FaultyVfs {
     void disarm() { arm({}); }
     bool has_failed() const { return failed_; }
     long writes() const { return counts_[0]; }  // since arm()
+    long syncs() const { return counts_[1]; }
 
     // Called before every write, with the name of the file.
     std::function<void(const std::string&)> on_write;

@@ -485,17 +485,45 @@ TEST_CASE_TEMPLATE("a key is suppressed for each reason at most once", S, ALL_ST
 
 TEST_CASE_TEMPLATE("a budget is kept as it was set; an empty one is none", S, ALL_STORES) {
     S s;
-    const std::uint64_t key = 0xffff'ffff'ffff'fffe;
+    const std::string key = "ada@example.org";
     CHECK(ask(s.store, [&](Reader& r) { return r.budget(key); }).empty());
     const std::vector<BudgetEntry> entries{{1'795'000'000'123, 0xfedc'ba98'7654'3210},
                                            {1'795'000'000'124, 0}};
     run(s.store, [&](Transaction& t) { t.set_budget(key, entries); });
     CHECK(ask(s.store, [&](Reader& r) { return r.budget(key); }) == entries);
-    CHECK(ask(s.store, [&](Reader& r) { return r.budget(1); }).empty());
+    CHECK(ask(s.store, [&](Reader& r) { return r.budget("bob@example.org"); }).empty());
     run(s.store, [&](Transaction& t) { t.set_budget(key, std::span(entries).first(1)); });
     CHECK(ask(s.store, [&](Reader& r) { return r.budget(key); }).size() == 1);
     run(s.store, [&](Transaction& t) { t.set_budget(key, {}); });
     CHECK(ask(s.store, [&](Reader& r) { return r.budget(key); }).empty());
+}
+
+TEST_CASE_TEMPLATE("a budget stays with its address, whoever comes, and goes with the person", S,
+                   ALL_STORES) {
+    S s;
+    const std::vector<BudgetEntry> entries{{1'795'000'000'123, 7}};
+    run(s.store, [&](Transaction& t) { t.set_budget("ada@example.org", entries); });
+    Id ada = 0;
+    run(s.store, [&](Transaction& t) {
+        ada = t.new_id();
+        t.add(a_person(ada, "ada@example.org"));
+        t.add(a_person(t.new_id(), "bob@example.org"));
+    });
+    const auto budget = [&](const char* key) {
+        return ask(s.store, [&](Reader& r) { return r.budget(key); });
+    };
+    CHECK(budget("ada@example.org") == entries);
+    CHECK(budget("bob@example.org").empty());
+    run(s.store, [&](Transaction& t) {
+        t.set_budget("bob@example.org", entries);
+        Person person = *t.person(ada);
+        person.name = "Ada";
+        t.update(person);
+    });
+    CHECK(budget("ada@example.org") == entries);
+    run(s.store, [&](Transaction& t) { t.erase_person(ada); });
+    CHECK(budget("ada@example.org").empty());
+    CHECK(budget("bob@example.org") == entries);
 }
 
 TEST_CASE_TEMPLATE("the ledger comes back as it was written, and only grows at its head", S, ALL_STORES) {

@@ -165,7 +165,7 @@ Id sign_up(Transaction& t, const std::string& address, Id newsletter) {
     const auto key = static_cast<std::uint64_t>(std::hash<std::string>()(address));
     if (t.person_by_key(address)) throw std::runtime_error("signed up already");
     t.suppressions({});
-    auto budget = t.budget(key);
+    auto budget = t.budget(address);
     const Id person = t.new_id();
     t.add(a_person(person, address));
     t.add(a_subscription(t.new_id(), person, newsletter));
@@ -175,7 +175,7 @@ Id sign_up(Transaction& t, const std::string& address, Id newsletter) {
     request.letter = letter;
     t.add(request);
     budget.push_back({1'000, key / 3});
-    t.set_budget(key, budget);
+    t.set_budget(address, budget);
     const Event event = an_event(t.ledger_head(), person);
     t.append(event, head_of(event));
     return person;

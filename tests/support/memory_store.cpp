@@ -135,7 +135,7 @@ class Unit : public Transaction {
             found, [](const Suppression& s) { return std::pair(s.at, s.reason); }, found.size());
         return found;
     }
-    std::vector<BudgetEntry> budget(std::uint64_t key) override {
+    std::vector<BudgetEntry> budget(std::string_view key) override {
         const auto it = t().budget.find(key);
         return it == tables_.budget.end() ? std::vector<BudgetEntry>() : it->second;
     }
@@ -236,9 +236,10 @@ class Unit : public Transaction {
             return other.key == s.key && other.reason == s.reason;
         });
     }
-    void set_budget(std::uint64_t key, std::span<const BudgetEntry> entries) override {
-        t().budget.erase(key);
-        if (!entries.empty()) tables_.budget[key].assign(entries.begin(), entries.end());
+    void set_budget(std::string_view key, std::span<const BudgetEntry> entries) override {
+        auto& kept = t().budget[std::string(key)];
+        kept.assign(entries.begin(), entries.end());
+        if (kept.empty()) tables_.budget.erase(std::string(key));
     }
 
     void append(const Event& e, const LedgerHead& head) override {
@@ -256,6 +257,8 @@ class Unit : public Transaction {
         std::erase_if(t().subscriptions, hers);
         std::erase_if(tables_.requests, hers);
         std::erase_if(tables_.letters, hers);
+        const auto person = tables_.people.find(id);
+        if (person != tables_.people.end()) tables_.budget.erase(person->second.abuse_key);
         tables_.people.erase(id);
         for (auto& e : tables_.ledger) {
             if (e.person != id) continue;

@@ -39,7 +39,7 @@ class MemoryStore : public service::Store {
         std::map<service::Id, service::Request> requests;
         std::map<service::Id, service::Letter> letters;
         std::vector<service::Suppression> suppressions;
-        std::map<std::uint64_t, std::vector<service::BudgetEntry>> budget;
+        std::map<std::string, std::vector<service::BudgetEntry>, std::less<>> budget;
         std::vector<service::Event> ledger;
         service::LedgerHead head;
         service::MailerNote note;

@@ -10,7 +10,7 @@
 --                        12 bounced 13 complained 14 suppressed 15 unsuppressed 16 lapsed 17 erased
 --   suppression.reason   0 complaint 1 not_me 2 never_again 3 hard_bounce 4 admin 5 erased
 --
--- Indexes whose keys come in random order are what slows a large database: only person.addr_key and budget.key do.
+-- Indexes whose keys come in random order are what slows a large database: only person.addr_key does.
 
 CREATE TABLE sequence (  -- one row
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -58,7 +58,8 @@ CREATE TABLE person (
     locale TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     proven_at INTEGER,
-    generation INTEGER NOT NULL
+    generation INTEGER NOT NULL,
+    budget BLOB  -- letters counted under addr_key, as budget.entries
 ) STRICT;
 
 CREATE TABLE subscription (
@@ -137,10 +138,10 @@ CREATE TABLE suppression (
     PRIMARY KEY (key, reason)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE budget (
-    key INTEGER PRIMARY KEY,
+CREATE TABLE budget (  -- of addresses that no person here has; hers stands in person.budget
+    abuse_key TEXT PRIMARY KEY,
     entries BLOB NOT NULL  -- 16 bytes each, little-endian: time, then hash of the client network
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE ledger (
     seq INTEGER PRIMARY KEY,
