@@ -21,7 +21,7 @@ class Circuit {
     void not_tried();          // no letter went after all
 
     bool open() const { return open_; }
-    bool probing() const { return probing_; }  // a letter is under way to find out
+    bool probing() const { return probing_; }                   // a letter is under way to find out
     service::TimeMs next_probe() const { return next_probe_; }  // while open
 
  private:

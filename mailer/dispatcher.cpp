@@ -128,7 +128,7 @@ Dispatcher::Dispatcher(service::Store& store, const service::Rules& rules, const
 
 Dispatcher::~Dispatcher() = default;
 
-Summary Dispatcher::run(std::stop_token stop) {
+Summary Dispatcher::run(const std::stop_token& stop) {
     Round round;
     if (options_.max_time > 0) round.ends = Steady::now() + std::chrono::milliseconds(options_.max_time);
     round.to_lease = options_.limit > 0 ? options_.limit : std::numeric_limits<std::int64_t>::max();
@@ -156,7 +156,7 @@ Summary Dispatcher::run(std::stop_token stop) {
     return round.summary;
 }
 
-void Dispatcher::follow(std::stop_token stop, const std::function<void(const Summary&)>& on_run) {
+void Dispatcher::follow(const std::stop_token& stop, const std::function<void(const Summary&)>& on_run) {
     std::mutex mutex;
     std::condition_variable_any wake;
     while (!stop.stop_requested()) {

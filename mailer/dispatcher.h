@@ -66,11 +66,11 @@ class Dispatcher {
     // Sends what is due. Told to stop, it ends when the letters under way are recorded. An idle run only
     // reads, but for a note every few minutes that mailers run. Throws service::StorageError when the
     // database is broken.
-    Summary run(std::stop_token);
+    Summary run(const std::stop_token&);
 
     // Runs again and again, looking every second, until it is told to stop. `on_run` hears each summary of a
     // run that did something.
-    void follow(std::stop_token, const std::function<void(const Summary&)>& on_run = {});
+    void follow(const std::stop_token&, const std::function<void(const Summary&)>& on_run = {});
 
  private:
     struct Worker;

@@ -126,13 +126,12 @@ void append_mailbox(std::string& out, const char* header, const Mailbox& box) {
 std::string with_crlf(std::string_view text) {
     std::string out;
     out.reserve(text.size() + text.size() / 32 + 2);
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const char c = text[i];
-        if (c == '\r' && i + 1 < text.size() && text[i + 1] == '\n') continue;
-        if (c == '\r' || c == '\n')
-            out += "\r\n";
-        else
-            out += c;
+    for (std::size_t from = 0; from < text.size();) {
+        std::size_t end = from;
+        while (end < text.size() && text[end] != '\r' && text[end] != '\n') ++end;
+        out += text.substr(from, end - from);
+        if (end < text.size()) out += "\r\n";
+        from = text.substr(end, 2) == "\r\n" ? end + 2 : end + 1;
     }
     if (!out.ends_with("\r\n")) out += "\r\n";
     return out;
@@ -155,6 +154,17 @@ void append_quoted_printable(std::string& out, std::string_view text) {
             out += "\r\n";
             column = 0;
             ++i;
+            continue;
+        }
+        // Most of a line stays as it is, and is copied at once.
+        std::size_t end = i;
+        while (end < text.size() && column + (end - i) + 1 < line_limit && text[end] > 0x20 &&
+               text[end] < 0x7F && text[end] != '=')
+            ++end;
+        if (end > i && column > 0) {
+            out += text.substr(i, end - i);
+            column += end - i;
+            i = end - 1;
             continue;
         }
         const bool line_ends = i + 1 == text.size() || text[i + 1] == '\r';

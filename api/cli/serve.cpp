@@ -24,6 +24,8 @@
 namespace zgoda::cli {
 namespace {
 
+constexpr std::chrono::seconds drain_time{9};  // the whole end takes 10 s at most
+
 // Where a listener can be reached, its port as the system gave it.
 std::string url_of(const std::string& listen, const http::Server& server) {
     if (listen.starts_with("unix:")) return listen;
@@ -34,6 +36,7 @@ http::Options listener(const std::string& listen, const config::Settings& settin
                        const Log& log) {
     http::Options options;
     options.listen = listen;
+    options.deadlines.drain = drain_time;
     options.trusted_proxies = http::TrustedProxies(settings.server.trusted_proxies);
     options.on_exchange = [&metrics, log](const http::Exchange& exchange) {
         metrics.count(exchange);
@@ -184,7 +187,7 @@ Exit serve(const Serve& options, const config::Settings& settings, const service
     if (exit == Exit::done) signals.release();  // a second one does not wait
     if (mailer) mailer->ask_to_stop();
     if (mailer && exit == Exit::reload) mailer->wait();  // for its letters, while readers are still served
-    const auto deadline = std::chrono::steady_clock::now() + http::Deadlines().drain;
+    const auto deadline = std::chrono::steady_clock::now() + drain_time;
     std::thread other([&private_server] { private_server.drain(); });
     public_server.drain();
     other.join();

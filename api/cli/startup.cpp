@@ -33,9 +33,13 @@ storage::SqliteOptions sqlite_options(const config::Settings& settings, Opener o
         options.create = true;
     else
         options.stale_after = service::minute_ms;  // nobody is waiting on the other end of a connection
-    options.on_trouble = [log](std::string_view sentence) {
-        log.warn("storage_trouble", {{"why", sentence}});
-    };
+    options.on_trouble =
+        [log, quiet_until = std::chrono::steady_clock::time_point()](std::string_view sentence) mutable {
+            const auto now = std::chrono::steady_clock::now();
+            if (now < quiet_until) return;  // a full disk says so at every commit
+            quiet_until = now + std::chrono::seconds(1);
+            log.warn("storage_trouble", {{"why", sentence}});
+        };
     options.on_broken = [log](std::string_view sentence) {
         log.error("storage_broken", {{"why", sentence}, {"exit", static_cast<int>(Exit::storage_broken)}});
         // Time for the answers that say 503, then out: no destructor may touch this database again.

@@ -147,9 +147,10 @@ Post read_post(const Request& request, const Site& site, const std::string& toke
 
 asio::awaitable<service::CommitResult> look_up(const Site& site, std::string token,
                                                std::shared_ptr<ConfirmationView> view) {
-    service::Store::Query query = [view, token, now = site.now(), &rules = site.rules](service::Reader& reader) {
-            *view = service::show_confirmation(reader, token, rules, now);
-        };
+    service::Store::Query query = [view, token, now = site.now(),
+                                   &rules = site.rules](service::Reader& reader) {
+        *view = service::show_confirmation(reader, token, rules, now);
+    };
     const auto result = co_await read(site.store, std::move(query));
     co_return result;
 }
@@ -167,7 +168,7 @@ asio::awaitable<Response> resend(Request& request, const Site& site, Limiter& li
     const auto outcome = std::make_shared<service::FreshLetter>();
     const service::Moment moment{site.now(), service::random_seed()};
     service::Store::Work work = [outcome, token, moment, client = client_of(request),
-                                                     &rules = site.rules](service::Transaction& transaction) {
+                                 &rules = site.rules](service::Transaction& transaction) {
         *outcome = service::send_fresh_letter(transaction, token, client, rules, moment);
     };
     const auto result = co_await submit(site.store, std::move(work));
@@ -227,14 +228,15 @@ asio::awaitable<Response> act_confirm(Request& request, const Site& site, Limite
 
     const auto outcome = std::make_shared<service::ConfirmationOutcome>();
     const service::Moment moment{site.now(), service::random_seed()};
-    service::Store::Work work = [outcome, token, moment, slugs = post.newsletters, client = client_of(request),
-                     &rules = site.rules](service::Transaction& transaction) {
-            const auto newsletters = transaction.newsletters();
-            std::vector<service::Id> ticked;
-            for (const std::string& slug : slugs)
-                if (const auto* newsletter = newsletters->find(slug)) ticked.push_back(newsletter->id);
-            *outcome = service::confirm(transaction, token, ticked, client, rules, moment);
-        };
+    service::Store::Work work = [outcome, token, moment, slugs = post.newsletters,
+                                 client = client_of(request),
+                                 &rules = site.rules](service::Transaction& transaction) {
+        const auto newsletters = transaction.newsletters();
+        std::vector<service::Id> ticked;
+        for (const std::string& slug : slugs)
+            if (const auto* newsletter = newsletters->find(slug)) ticked.push_back(newsletter->id);
+        *outcome = service::confirm(transaction, token, ticked, client, rules, moment);
+    };
     const auto result = co_await submit(site.store, std::move(work));
     if (result.commit != service::Commit::done) co_return unavailable(request, site, result);
     co_return confirmation_page(request, site, token, outcome->view, !outcome->confirmed_now.empty(), "");
@@ -255,7 +257,7 @@ asio::awaitable<Response> act_not_me(Request& request, const Site& site) {
     const auto outcome = std::make_shared<service::NotMe>();
     const service::Moment moment{site.now(), service::random_seed()};
     service::Store::Work work = [outcome, token, moment, client = client_of(request),
-                                                     &rules = site.rules](service::Transaction& transaction) {
+                                 &rules = site.rules](service::Transaction& transaction) {
         *outcome = service::not_me(transaction, token, client, rules, moment);
     };
     const auto result = co_await submit(site.store, std::move(work));

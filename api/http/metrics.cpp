@@ -28,10 +28,11 @@ prometheus::Gauge& gauge(prometheus::Registry& registry, const std::string& name
 struct Metrics::Impl {
     prometheus::Registry registry;
 
-    prometheus::Family<prometheus::Counter>& signups = prometheus::BuildCounter()
-                                                           .Name("zgoda_signups_total")
-                                                           .Help("Posts to /v1/subscriptions by what came of them")
-                                                           .Register(registry);
+    prometheus::Family<prometheus::Counter>& signups =
+        prometheus::BuildCounter()
+            .Name("zgoda_signups_total")
+            .Help("Posts to /v1/subscriptions by what came of them")
+            .Register(registry);
     std::array<prometheus::Counter*, signup_results.size()> signup{};
 
     prometheus::Family<prometheus::Counter>& responses = prometheus::BuildCounter()
@@ -47,13 +48,15 @@ struct Metrics::Impl {
             .Name("zgoda_commit_seconds")
             .Help("Time from handing a signup to the store to knowing its outcome")
             .Register(registry)
-            .Add({}, prometheus::Histogram::BucketBoundaries{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
-                                                             1, 2});
+            .Add({}, prometheus::Histogram::BucketBoundaries{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+                                                             0.25, 0.5, 1, 2});
 
     prometheus::Gauge& due = gauge(registry, "zgoda_outbox_due", "Letters that should go now");
     prometheus::Gauge& waiting = gauge(registry, "zgoda_outbox_waiting", "Letters still to be sent");
-    prometheus::Gauge& oldest = gauge(registry, "zgoda_outbox_oldest_due_seconds", "How long the oldest due letter waits");
-    prometheus::Gauge& mailer = gauge(registry, "zgoda_mailer_last_run_timestamp_seconds", "When a mailer last ran");
+    prometheus::Gauge& oldest =
+        gauge(registry, "zgoda_outbox_oldest_due_seconds", "How long the oldest due letter waits");
+    prometheus::Gauge& mailer =
+        gauge(registry, "zgoda_mailer_last_run_timestamp_seconds", "When a mailer last ran");
     prometheus::Gauge& queue = gauge(registry, "zgoda_store_queue", "Units of work that wait for the store");
     prometheus::Gauge& connections = gauge(registry, "zgoda_http_connections", "Open connections");
 };
@@ -65,7 +68,9 @@ Metrics::Metrics() : impl_(std::make_unique<Impl>()) {
 
 Metrics::~Metrics() = default;
 
-void Metrics::count(SignupResult result) { impl_->signup[static_cast<std::size_t>(result)]->Increment(); }
+void Metrics::count(SignupResult result) {
+    impl_->signup[static_cast<std::size_t>(result)]->Increment();
+}
 
 void Metrics::count(const Exchange& exchange) {
     const std::pair key{exchange.route.data(), exchange.status / 100};

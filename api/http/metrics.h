@@ -1,4 +1,5 @@
-// What the server counts, for Prometheus. Labels come from closed sets: never an address, a domain, a source or a form.
+// What the server counts, for Prometheus. Labels come from closed sets: never an address, a domain, a source
+// or a form.
 //
 // Thread-safe. Outlives everything that counts in it.
 #pragma once
@@ -15,7 +16,7 @@ namespace zgoda::http {
 
 enum class SignupResult {
     accepted,
-    invalid,  // 422
+    invalid,    // 422
     malformed,  // 400, 415
     origin_not_allowed,
     no_open_newsletter,

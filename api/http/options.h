@@ -64,8 +64,8 @@ struct Options {
     /// be empty.
     std::function<void(std::string_view)> on_trouble;
 
-    /// Called on a refusal that no handler saw, before it is written. Of the request only `origin` is sure to be
-    /// there, if it had one. May be empty.
+    /// Called on a refusal that no handler saw, before it is written. Of the request only `origin` is sure to
+    /// be there, if it had one. May be empty.
     std::function<void(const Request&, Response&)> on_refusal;
 };
 

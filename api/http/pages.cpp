@@ -30,7 +30,8 @@ void put(PageData& data, const std::string& name, std::string_view value) {
     if (!value.empty()) data.set(name, std::string(value));
 }
 
-Pages::Pages(std::map<std::string, std::string, std::less<>> templates, const service::Texts& texts, std::string imprint)
+Pages::Pages(std::map<std::string, std::string, std::less<>> templates, const service::Texts& texts,
+             std::string imprint)
     : templates_(std::move(templates)), texts_(texts), imprint_(std::move(imprint)) {
     for (const char* name : {layout, "page.signup.html", "page.confirm.html", "page.message.html"}) {
         const auto found = templates_.find(name);

@@ -54,7 +54,8 @@ struct Message {
 class Pages {
  public:
     /// Throws std::runtime_error naming the file of a template that is missing or is no mustache.
-    Pages(std::map<std::string, std::string, std::less<>> templates, const service::Texts& texts, std::string imprint);
+    Pages(std::map<std::string, std::string, std::less<>> templates, const service::Texts& texts,
+          std::string imprint);
 
     Response page(const Frame& frame, const std::string& body, const PageData& data) const;
     Response message(const Frame& frame, const Message& message) const;

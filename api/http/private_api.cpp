@@ -29,8 +29,8 @@ struct MailState {
 asio::awaitable<bool> look_at_mail(const PrivateOptions& options, MailState& state) {
     const auto found = std::make_shared<MailState>();
     service::Store::Query query = [found, now = time_of(options)](service::Reader& reader) {
-            *found = {reader.outbox(now), reader.mailer_note()};
-        };
+        *found = {reader.outbox(now), reader.mailer_note()};
+    };
     const auto result = co_await read(options.store, std::move(query));
     if (result.commit == Commit::done) state = *found;
     co_return result.commit == Commit::done;
@@ -38,7 +38,8 @@ asio::awaitable<bool> look_at_mail(const PrivateOptions& options, MailState& sta
 
 bool mail_lies(const MailState& state, service::TimeMs now) {
     const service::TimeMs long_ago = now - mailer_patience;
-    return state.outbox.oldest_due && *state.outbox.oldest_due <= long_ago && state.mailer.last_run_at <= long_ago;
+    return state.outbox.oldest_due && *state.outbox.oldest_due <= long_ago &&
+           state.mailer.last_run_at <= long_ago;
 }
 
 bool disk_nearly_full(const PrivateOptions& options) {
@@ -95,8 +96,8 @@ struct PrivateApi {
 
 Handler private_api(PrivateOptions options) {
     const auto api = std::make_shared<PrivateApi>(PrivateApi{std::move(options), {}});
-    const auto on = [&known = api->options](
-                        asio::awaitable<Response> (*handle)(Request&, const PrivateOptions&)) {
+    const auto on = [&known =
+                         api->options](asio::awaitable<Response> (*handle)(Request&, const PrivateOptions&)) {
         return [&known, handle](Request& request) { return handle(request, known); };
     };
     api->routes = {

@@ -1,7 +1,7 @@
 // The private listener, for the machine's own eyes: health and metrics. It knows no path of the public one.
 //
-// A page in an administrator's browser could reach a loopback port by rebinding its own name to it; that is what
-// Options::hosts of the listener is for, see private_hosts().
+// A page in an administrator's browser could reach a loopback port by rebinding its own name to it; that is
+// what Options::hosts of the listener is for, see private_hosts().
 #pragma once
 
 #include <cstdint>
@@ -20,15 +20,16 @@ namespace zgoda::http {
 struct PrivateOptions {
     service::Store& store;  // these two outlive the handler
     Metrics& metrics;
-    std::filesystem::path data_folder;                // where the database grows
-    std::uintmax_t least_free = 64 * 1024 * 1024;     // bytes; with less the disk is as good as full
-    std::function<std::int64_t()> queue_depth = {};   // units of work that wait; may be empty
-    std::function<std::int64_t()> connections = {};   // open ones; may be empty
-    std::function<service::TimeMs()> now = {};        // wall clock; empty: the system's
+    std::filesystem::path data_folder;               // where the database grows
+    std::uintmax_t least_free = 64 * 1024 * 1024;    // bytes; with less the disk is as good as full
+    std::function<std::int64_t()> queue_depth = {};  // units of work that wait; may be empty
+    std::function<std::int64_t()> connections = {};  // open ones; may be empty
+    std::function<service::TimeMs()> now = {};       // wall clock; empty: the system's
 };
 
 ///     GET /livez    200 while the process answers at all
-///     GET /readyz   200, or 503 naming what fails: storage (no commit), disk, mailer (letters have been due for ten
+///     GET /readyz   200, or 503 naming what fails: storage (no commit), disk, mailer (letters have been due
+///     for ten
 ///                   minutes in which no mailer has run)
 ///     GET /metrics  Prometheus text
 Handler private_api(PrivateOptions options);

@@ -21,7 +21,9 @@ namespace {
 
 constexpr service::Rate refusals_told{3, service::day_ms};
 
-asio::awaitable<Response> answer(Response response) { co_return response; }
+asio::awaitable<Response> answer(Response response) {
+    co_return response;
+}
 
 service::TimeMs system_time() {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -60,7 +62,8 @@ struct PublicApi {
             {Method::get, "/newsletters/{slug}", on(show_newsletter)},
             {Method::get, "/newsletters/{slug}/sent", on(show_sent)},
             {Method::get, "/confirm", on(show_confirm)},
-            {Method::post, "/confirm", [this](Request& request) { return act_confirm(request, site, limiter); }},
+            {Method::post, "/confirm",
+             [this](Request& request) { return act_confirm(request, site, limiter); }},
             {Method::get, "/not-me", on(show_not_me)},
             {Method::post, "/not-me", on(act_not_me)},
             {Method::get, "/unsubscribe", on(show_unsubscribe)},
@@ -83,8 +86,8 @@ struct PublicApi {
 Response in_words(const Request& request, const Site& site, Response response) {
     const bool unhandled = response.status == 404 ? request.route.empty() : response.status == 405;
     if (!unhandled) return response;
-    Response page = refuse(request, site, response.status,
-                           response.status == 404 ? "not_found" : "method_not_allowed");
+    Response page =
+        refuse(request, site, response.status, response.status == 404 ? "not_found" : "method_not_allowed");
     for (auto& header : response.headers)
         if (header.first == "Allow") page.headers.push_back(std::move(header));
     return page;
@@ -101,7 +104,8 @@ asio::awaitable<Response> serve(PublicApi& api, Request& request) {
     }
     if (!trouble.empty()) {
         if (api.on_trouble)
-            api.on_trouble(std::string(name_of(request.method)) + " " + std::string(request.route) + ": " + trouble);
+            api.on_trouble(std::string(name_of(request.method)) + " " + std::string(request.route) + ": " +
+                           trouble);
         response = refuse(request, api.site, 500, "internal_error");
     }
     if (request.path.starts_with("/v1/")) api.origins.add_headers(request, response);
@@ -117,8 +121,8 @@ Handler public_api(PublicOptions options) {
     return [api](Request& request) { return serve(*api, request); };
 }
 
-std::function<void(const Request&, Response&)> public_refusals(const std::string& public_url,
-                                                               const std::vector<std::string>& allowed_origins) {
+std::function<void(const Request&, Response&)> public_refusals(
+    const std::string& public_url, const std::vector<std::string>& allowed_origins) {
     return [origins = Origins(public_url, allowed_origins)](const Request& request, Response& response) {
         origins.add_headers(request, response);
     };

@@ -84,7 +84,8 @@ void take_fields(const json::value& value, ParsedSignup& parsed) {
 
 // "city" of "fields[city]".
 std::optional<std::string_view> in_brackets(std::string_view name, std::string_view before) {
-    if (!name.starts_with(before) || !name.ends_with(']') || name.find('[') != before.size()) return std::nullopt;
+    if (!name.starts_with(before) || !name.ends_with(']') || name.find('[') != before.size())
+        return std::nullopt;
     return name.substr(before.size() + 1, name.size() - before.size() - 2);
 }
 
@@ -269,8 +270,8 @@ asio::awaitable<Response> subscribe(Request& request, const Site& site, const Or
     const service::Moment moment{site.now(), service::random_seed()};
     const auto started = std::chrono::steady_clock::now();
     service::Store::Work work = [attempt, moment, &rules = site.rules](service::Transaction& transaction) {
-            attempt->outcome = service::subscribe(transaction, attempt->signup, rules, moment);
-        };
+        attempt->outcome = service::subscribe(transaction, attempt->signup, rules, moment);
+    };
     const auto result = co_await submit(site.store, std::move(work));
     metrics.committed(std::chrono::steady_clock::now() - started);
     if (result.commit != service::Commit::done) {

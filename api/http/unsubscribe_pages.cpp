@@ -72,8 +72,8 @@ Response one_click_answer(const Request& request, const Site& site, const Unsubs
 asio::awaitable<Response> show_page(Request& request, const Site& site, std::string token, bool again) {
     const auto view = std::make_shared<UnsubscribeView>();
     service::Store::Query query = [view, token, &rules = site.rules](service::Reader& reader) {
-            *view = service::show_unsubscribe(reader, token, rules);
-        };
+        *view = service::show_unsubscribe(reader, token, rules);
+    };
     const auto result = co_await read(site.store, std::move(query));
     if (result.commit != service::Commit::done) co_return unavailable(request, site, result);
     co_return unsubscribe_page(request, site, token, *view, again);
@@ -107,7 +107,7 @@ asio::awaitable<Response> act_unsubscribe(Request& request, const Site& site) {
     const service::Moment moment{site.now(), service::random_seed()};
     const service::Way way = one_click ? service::Way::one_click : service::Way::page;
     service::Store::Work work = [view, token, way, moment, client = client_of(request),
-                                                     &rules = site.rules](service::Transaction& transaction) {
+                                 &rules = site.rules](service::Transaction& transaction) {
         *view = service::unsubscribe(transaction, token, way, client, rules, moment);
     };
     const auto result = co_await submit(site.store, std::move(work));

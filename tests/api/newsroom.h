@@ -38,7 +38,9 @@ inline std::string field(const Response& response, std::string_view name) {
     return all;
 }
 
-inline bool contains(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
+inline bool contains(std::string_view text, std::string_view part) {
+    return text.find(part) != text.npos;
+}
 
 /// The value of the hidden field of a page's form.
 inline std::string hidden(const Response& page, const std::string& name) {
@@ -56,8 +58,10 @@ inline std::string urlencoded(const std::vector<std::pair<std::string, std::stri
         constexpr const char* digits = "0123456789ABCDEF";
         for (const char c : text) {
             const auto byte = static_cast<unsigned char>(c);
-            if (std::isalnum(byte)) body += c;
-            else (((body += '%') += digits[byte >> 4]) += digits[byte & 15]);
+            if (std::isalnum(byte))
+                body += c;
+            else
+                (((body += '%') += digits[byte >> 4]) += digits[byte & 15]);
         }
     };
     for (const auto& [name, value] : fields) {
@@ -108,8 +112,8 @@ struct Newsroom : service::World {
         return ask(request_for(Method::get, target, std::move(accept)));
     }
 
-    Response post(const std::string& target, const std::string& type, std::string body, std::string accept = "*/*",
-                  std::string origin = "") {
+    Response post(const std::string& target, const std::string& type, std::string body,
+                  std::string accept = "*/*", std::string origin = "") {
         Request request = request_for(Method::post, target, std::move(accept));
         request.content_type = type;
         request.body = std::move(body);
@@ -118,7 +122,8 @@ struct Newsroom : service::World {
     }
 
     /// What a form that a browser shows sends.
-    Response submit_form(const std::string& target, const std::vector<std::pair<std::string, std::string>>& fields) {
+    Response submit_form(const std::string& target,
+                         const std::vector<std::pair<std::string, std::string>>& fields) {
         return post(target, form_type, urlencoded(fields), browser);
     }
 

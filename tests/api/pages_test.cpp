@@ -55,7 +55,8 @@ TEST_SUITE("the signup pages") {
         CHECK(page.status == 200);
         check_page_headers(page);
         for (const char* slug : {"daily", "weekly", "culture"})
-            CHECK(contains(page.body, "type=\"checkbox\" name=\"newsletters\" value=\"" + std::string(slug) + "\""));
+            CHECK(contains(page.body,
+                           "type=\"checkbox\" name=\"newsletters\" value=\"" + std::string(slug) + "\""));
         CHECK_FALSE(contains(page.body, "closed"));
         CHECK_FALSE(contains(page.body, "The hidden"));
         CHECK(contains(page.body, "War &amp; &lt;Peace&gt;"));
@@ -100,15 +101,18 @@ TEST_SUITE("the signup pages") {
         CHECK(contains(page.body, "<h1>The daily</h1>"));
         CHECK(contains(page.body, "Every day"));
         CHECK(contains(page.body, "Count me in"));
-        CHECK(contains(page.body, "I want the daily. <a href=\"https:&#x2F;&#x2F;news.example&#x2F;privacy\"") +
-                  contains(page.body, "I want the daily. <a href=\"https://news.example/privacy\"") ==
-              1);
+        CHECK(
+            contains(page.body, "I want the daily. <a href=\"https:&#x2F;&#x2F;news.example&#x2F;privacy\"") +
+                contains(page.body, "I want the daily. <a href=\"https://news.example/privacy\"") ==
+            1);
         CHECK(hidden(page, "newsletters") == "daily");
         CHECK(hidden(page, "consent[daily]").size() == 32);
         CHECK(contains(field(page, "Content-Security-Policy"), "form-action 'self' https://news.example;"));
         CHECK(room.get("/newsletters/old-name").status == 200);
-        CHECK(contains(field(room.get("/"), "Content-Security-Policy"), "form-action 'self' https://news.example;"));
-        CHECK(contains(field(room.get("/newsletters/weekly"), "Content-Security-Policy"), "form-action 'self';"));
+        CHECK(contains(field(room.get("/"), "Content-Security-Policy"),
+                       "form-action 'self' https://news.example;"));
+        CHECK(contains(field(room.get("/newsletters/weekly"), "Content-Security-Policy"),
+                       "form-action 'self';"));
         // Wordings that differ stand beside their newsletters.
         CHECK(contains(room.get("/").body, "<small>I want the daily."));
     }
@@ -187,7 +191,8 @@ TEST_SUITE("templates") {
 TEST_SUITE("the confirm page") {
     TEST_CASE("shows what was asked for, ticked, and writes nothing") {
         Newsroom room;
-        const std::string link = "/confirm" + letter_for(room, "ada@example.org", {"daily", "weekly"}).confirm;
+        const std::string link =
+            "/confirm" + letter_for(room, "ada@example.org", {"daily", "weekly"}).confirm;
         room.sign_up("ada@example.org", {"culture"}, service::lviv);
         const int commits = room.store.commits;
         const Response page = room.get(link);
@@ -209,7 +214,8 @@ TEST_SUITE("the confirm page") {
 
     TEST_CASE("confirms what is ticked when its button is pressed, once") {
         Newsroom room;
-        const std::string link = "/confirm" + letter_for(room, "ada@example.org", {"daily", "weekly"}).confirm;
+        const std::string link =
+            "/confirm" + letter_for(room, "ada@example.org", {"daily", "weekly"}).confirm;
         const std::string nonce = hidden(room.get(link), "nonce");
         const Response done = room.submit_form(link, {{"nonce", nonce}, {"newsletter", "daily"}});
         CHECK(done.status == 200);
@@ -289,7 +295,8 @@ TEST_SUITE("the confirm page") {
         Newsroom room({{1, service::hour_ms}});
         const std::string link = "/confirm" + letter_for(room, "ada@example.org", {"daily"}).confirm;
         for (int i = 0; i < 3; ++i)
-            CHECK(room.submit_form(link, {{"newsletter", "none"}, {"nonce", hidden(room.get(link), "nonce")}}).status == 200);
+            CHECK(room.submit_form(link, {{"newsletter", "none"}, {"nonce", hidden(room.get(link), "nonce")}})
+                      .status == 200);
         room.now += 4 * service::day_ms;
         const std::string nonce = hidden(room.get(link), "nonce");
         CHECK(room.submit_form(link, {{"resend", "1"}, {"nonce", nonce}}).status == 200);

@@ -108,7 +108,8 @@ TEST_SUITE("the private listener") {
 
     TEST_CASE("knows no path of the public one") {
         PrivateRoom room;
-        for (const char* path : {"/", "/v1/newsletters", "/confirm", "/zgoda.css"}) CHECK(room.see(path).status == 404);
+        for (const char* path : {"/", "/v1/newsletters", "/confirm", "/zgoda.css"})
+            CHECK(room.see(path).status == 404);
     }
 
     TEST_CASE("answers to loopback's names and its own") {

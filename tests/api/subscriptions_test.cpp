@@ -23,7 +23,9 @@ namespace {
 
 const std::string good = R"({"email":"ada@example.org","newsletters":["daily"]})";
 
-json::object object_of(const Response& response) { return json::parse(response.body).as_object(); }
+json::object object_of(const Response& response) {
+    return json::parse(response.body).as_object();
+}
 
 std::string text_of(const Response& response, const char* name) {
     return json::value_to<std::string>(object_of(response).at(name));
@@ -78,15 +80,20 @@ TEST_SUITE("a signup") {
             {"application/json; charset=utf-8",
              R"({"email":"ada@example.org","newsletters":["daily","culture"],"name":"Ada","fields":{"city":"Kyiv"},)"
              R"("source":"https://news.example/a?b#c","unknown":[1]})"},
-            {form_type,
-             urlencoded({{"email", "ada@example.org"}, {"newsletters", "daily"}, {"newsletters", "culture"},
-                         {"name", "Ada"}, {"fields[city]", "Kyiv"}, {"source", "https://news.example/a?b#c"}})},
+            {form_type, urlencoded({{"email", "ada@example.org"},
+                                    {"newsletters", "daily"},
+                                    {"newsletters", "culture"},
+                                    {"name", "Ada"},
+                                    {"fields[city]", "Kyiv"},
+                                    {"source", "https://news.example/a?b#c"}})},
             {"multipart/form-data; boundary=x", multipart},
         };
         for (const auto& [type, body] : bodies) {
             CAPTURE(type);
             Newsroom room;
-            room.edit("culture", [](service::Newsletter& one) { one.settings[{"fields", ""}] = "city:text"; });
+            room.edit("culture", [](service::Newsletter& one) {
+                one.settings[{"fields", ""}] = "city:text";
+            });
             const Response response = room.post("/v1/subscriptions", type, body);
             CHECK(response.status == 202);
             REQUIRE(room.store.tables.requests.size() == 1);
@@ -115,9 +122,10 @@ TEST_SUITE("a signup") {
 
         room.deliver();
         room.subscribed("has@example.org", {"daily"});
-        for (const char* body : {R"({"email":"ada@example.org","newsletters":["daily"]})",
-                                 R"({"email":"has@example.org","newsletters":["daily"]})",
-                                 R"({"email":"bot@example.org","newsletter":"daily","website":"http://x"})"}) {
+        for (const char* body :
+             {R"({"email":"ada@example.org","newsletters":["daily"]})",
+              R"({"email":"has@example.org","newsletters":["daily"]})",
+              R"({"email":"bot@example.org","newsletter":"daily","website":"http://x"})"}) {
             const Response other = room.sign_up_json(body);
             CHECK(other.status == 202);
             CHECK(other.headers == first.headers);
@@ -139,9 +147,10 @@ TEST_SUITE("a signup") {
 
     TEST_CASE("speaks the language that the form names, else the reader's") {
         Newsroom room;
-        CHECK(contains(text_of(room.sign_up_json(R"({"email":"a@example.org","newsletter":"daily","locale":"uk-UA"})"),
-                               "message"),
-                       "Дякуємо"));
+        CHECK(contains(
+            text_of(room.sign_up_json(R"({"email":"a@example.org","newsletter":"daily","locale":"uk-UA"})"),
+                    "message"),
+            "Дякуємо"));
         Request request = Newsroom::request_for(Method::post, "/v1/subscriptions", "*/*");
         request.content_type = json_type;
         request.accept_language = "fr, uk;q=0.8, en;q=0.1";
@@ -151,24 +160,29 @@ TEST_SUITE("a signup") {
 
     TEST_CASE("from a form without JavaScript ends at a page of thanks") {
         Newsroom room;
-        const std::vector<std::pair<std::string, std::string>> one{{"email", "ada@example.org"}, {"newsletter", "daily"}};
+        const std::vector<std::pair<std::string, std::string>> one{{"email", "ada@example.org"},
+                                                                   {"newsletter", "daily"}};
         Response response = room.submit_form("/v1/subscriptions", one);
         CHECK(response.status == 303);
         CHECK(field(response, "Location") == "/newsletters/daily/sent?locale=en");
         const Response thanks = room.get("/newsletters/daily/sent?locale=en");
         CHECK(thanks.status == 200);
-        CHECK(contains(thanks.body, "Thank you for signing up for this newsletter. We’ve sent you a confirmation email."));
+        CHECK(contains(thanks.body,
+                       "Thank you for signing up for this newsletter. We’ve sent you a confirmation email."));
 
-        response = room.submit_form("/v1/subscriptions", {{"email", "ada@example.org"}, {"newsletters", "weekly"},
-                                                          {"newsletters", "culture"}, {"locale", "uk"}});
+        response = room.submit_form("/v1/subscriptions", {{"email", "ada@example.org"},
+                                                          {"newsletters", "weekly"},
+                                                          {"newsletters", "culture"},
+                                                          {"locale", "uk"}});
         CHECK(field(response, "Location") == "/sent?locale=uk");
         CHECK(contains(room.get("/sent?locale=uk").body, "Дякуємо"));
 
         room.edit("daily", [](service::Newsletter& news) {
             news.settings[{"thanks_url", ""}] = "https://news.example/thanks";
         });
-        response = room.submit_form("/v1/subscriptions", {{"email", "ada@example.org"}, {"newsletter", "daily"},
-                                                          {"thanks_url", "https://evil.example/"}});
+        response = room.submit_form(
+            "/v1/subscriptions",
+            {{"email", "ada@example.org"}, {"newsletter", "daily"}, {"thanks_url", "https://evil.example/"}});
         CHECK(field(response, "Location") == "https://news.example/thanks");
     }
 
@@ -177,14 +191,17 @@ TEST_SUITE("a signup") {
         const Response page = room.get("/");
         const std::string daily = hidden(page, "consent[daily]");
         REQUIRE(daily.size() == 32);
-        const Response response = room.submit_form(
-            "/v1/subscriptions", {{"email", "ada@example.org"}, {"newsletters", "daily"}, {"consent[daily]", daily},
-                                  {"consent[weekly]", hidden(page, "consent[weekly]")}});
+        const Response response =
+            room.submit_form("/v1/subscriptions", {{"email", "ada@example.org"},
+                                                   {"newsletters", "daily"},
+                                                   {"consent[daily]", daily},
+                                                   {"consent[weekly]", hidden(page, "consent[weekly]")}});
         CHECK(response.status == 303);
         REQUIRE(room.store.tables.requests.size() == 1);
         CHECK(room.store.tables.requests.begin()->second.wishes.front().wording == daily);
         // One that nobody showed is not taken.
-        CHECK(room.sign_up_json(R"({"email":"b@example.org","newsletter":"daily","consent":["0123"]})").status == 422);
+        CHECK(room.sign_up_json(R"({"email":"b@example.org","newsletter":"daily","consent":["0123"]})")
+                  .status == 422);
     }
 }
 
@@ -212,10 +229,13 @@ TEST_SUITE("a signup that cannot be") {
             {"plain text", "text/plain", good, 415, "unsupported_type"},
             {"no type", "", good, 415, "unsupported_type"},
             {"no address", json_type, R"({"newsletter":"daily"})", 422, "invalid_form"},
-            {"a wrong address", json_type, R"({"email":"a@example..org","newsletter":"daily"})", 422, "invalid_form"},
+            {"a wrong address", json_type, R"({"email":"a@example..org","newsletter":"daily"})", 422,
+             "invalid_form"},
             {"no newsletter", json_type, R"({"email":"a@example.org"})", 422, "invalid_form"},
-            {"a number for an address", json_type, R"({"email":5,"newsletter":"daily"})", 422, "invalid_form"},
-            {"numbers for newsletters", json_type, R"({"email":"a@example.org","newsletters":[1]})", 422, "invalid_form"},
+            {"a number for an address", json_type, R"({"email":5,"newsletter":"daily"})", 422,
+             "invalid_form"},
+            {"numbers for newsletters", json_type, R"({"email":"a@example.org","newsletters":[1]})", 422,
+             "invalid_form"},
             {"a field nobody asked for", json_type,
              R"({"email":"a@example.org","newsletter":"daily","fields":{"x":1}})", 422, "invalid_form"},
         };
@@ -295,11 +315,16 @@ TEST_SUITE("a signup that cannot be") {
 
     TEST_CASE("because a field that the newsletter wants is missing has that field in its form") {
         Newsroom room;
-        room.edit("daily", [](service::Newsletter& one) { one.settings[{"fields", ""}] = "city:text:required:5"; });
+        room.edit("daily", [](service::Newsletter& one) {
+            one.settings[{"fields", ""}] = "city:text:required:5";
+        });
         const Response page = room.submit_form(
-            "/v1/subscriptions", {{"email", "ada@example.org"}, {"newsletters", "daily"}, {"fields[city]", "Kyivan"}});
+            "/v1/subscriptions",
+            {{"email", "ada@example.org"}, {"newsletters", "daily"}, {"fields[city]", "Kyivan"}});
         CHECK(page.status == 422);
-        CHECK(contains(page.body, "name=\"fields[city]\" type=\"text\" value=\"Kyivan\" required aria-invalid=\"true\""));
+        CHECK(
+            contains(page.body,
+                     "name=\"fields[city]\" type=\"text\" value=\"Kyivan\" required aria-invalid=\"true\""));
         CHECK(contains(page.body, "This value is too long."));
         // On the page with all it has a link to its own form instead of a box.
         CHECK_FALSE(contains(room.get("/").body, "value=\"daily\""));
@@ -330,8 +355,8 @@ TEST_SUITE("a signup that cannot be") {
     }
 
     TEST_CASE("because nothing can be kept is 503, to be tried again") {
-        for (const auto commit : {service::Commit::busy, service::Commit::disk_full, service::Commit::too_late,
-                                  service::Commit::broken}) {
+        for (const auto commit : {service::Commit::busy, service::Commit::disk_full,
+                                  service::Commit::too_late, service::Commit::broken}) {
             Newsroom room;
             room.store.failing = commit;
             const Response response =
@@ -339,7 +364,8 @@ TEST_SUITE("a signup that cannot be") {
             CHECK(response.status == 503);
             CHECK_FALSE(field(response, "Retry-After").empty());
             CHECK(field(response, "Access-Control-Allow-Origin") == "https://news.example");
-            CHECK(room.post("/v1/subscriptions", json_type, good, browser).content_type == "text/html; charset=utf-8");
+            CHECK(room.post("/v1/subscriptions", json_type, good, browser).content_type ==
+                  "text/html; charset=utf-8");
             CHECK(room.store.tables.people.empty());
         }
     }
@@ -347,7 +373,8 @@ TEST_SUITE("a signup that cannot be") {
     TEST_CASE("because something is broken is 500, and the log says what, without the reader") {
         Newsroom room;
         room.store.breaking = true;
-        const Response response = room.post("/v1/subscriptions", json_type, good, "*/*", "https://news.example");
+        const Response response =
+            room.post("/v1/subscriptions", json_type, good, "*/*", "https://news.example");
         CHECK(response.status == 500);
         CHECK(text_of(response, "type") == "urn:zgoda:problem:internal_error");
         CHECK(field(response, "Access-Control-Allow-Origin") == "https://news.example");
@@ -366,7 +393,8 @@ TEST_SUITE("a signup that cannot be") {
         CHECK_FALSE(field(response, "Retry-After").empty());
         CHECK(took >= std::chrono::milliseconds(1900));
         CHECK(took < std::chrono::milliseconds(4000));
-        // Its turn comes after all: what the unit of work uses is still there, and nobody waits for the outcome.
+        // Its turn comes after all: what the unit of work uses is still there, and nobody waits for the
+        // outcome.
         REQUIRE(silent->works.size() == 1);
         service::run(room.store, silent->works[0]);
         CHECK(room.status("ada@example.org", "daily") == "pending");
@@ -400,6 +428,7 @@ TEST_SUITE("other origins") {
             {"one that begins like ours", "https://news.example.evil.example", json_type, "*/*", "", false},
             {"null in a script", "null", json_type, "*/*", "cors", false},
             {"null in a script's form", "null", form_type, "*/*", "cors", false},
+            {"null in a script that asks for a page", "null", form_type, browser, "cors", false},
             {"null in a navigation", "null", form_type, browser, "navigate", true},
             {"null in an old browser's navigation", "null", form_type, browser, "", true},
             {"null without a sign of navigation", "null", form_type, "*/*", "", false},
@@ -451,8 +480,8 @@ TEST_SUITE("other origins") {
         options.on_refusal = public_refusals("https://letters.example/", {"https://news.example"});
         Server server(network, options, room.handler);
         const auto ask = [&](const std::string& origin, const std::string& rest) {
-            return talk(server.port(), "POST /v1/subscriptions HTTP/1.1\r\nHost: x\r\nOrigin: " + origin + "\r\n" +
-                                           "Content-Type: application/json\r\n" + rest);
+            return talk(server.port(), "POST /v1/subscriptions HTTP/1.1\r\nHost: x\r\nOrigin: " + origin +
+                                           "\r\n" + "Content-Type: application/json\r\n" + rest);
         };
         const std::pair<std::string, std::string> rows[] = {
             {"413", "Content-Length: 20000\r\n\r\n"},
@@ -488,7 +517,9 @@ TEST_SUITE("the list of newsletters") {
         Newsroom room;
         room.edit("weekly", [](service::Newsletter& one) { one.open = false; });
         room.edit("culture", [](service::Newsletter& one) { one.settings[{"listed", ""}] = "false"; });
-        room.edit("daily", [](service::Newsletter& one) { one.settings[{"description", ""}] = "Every \"day\""; });
+        room.edit("daily", [](service::Newsletter& one) {
+            one.settings[{"description", ""}] = "Every \"day\"";
+        });
         CHECK(room.get("/v1/newsletters", "*/*").body ==
               R"([{"slug":"daily","name":"The daily","description":"Every \"day\"","locale":"en"}])");
         CHECK(room.get("/v1/newsletters?locale=uk", "*/*").body ==

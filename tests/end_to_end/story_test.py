@@ -35,7 +35,7 @@ def multipart(pairs):
 class Story(unittest.TestCase):
     """Each test has a program of its own; when it ends, the whole log must hold nothing of a reader."""
 
-    settings = {}
+    settings = {"log_level": "debug"}
 
     def setUp(self):
         self.zgoda = Program(**self.settings)
