@@ -24,16 +24,17 @@ void require_done(const CommitResult& result) {
 
 }  // namespace
 
+// The store's thread may still be leaving set_value() when the wait is over: the promise belongs to both.
 void run(Store& store, Store::Work work) {
-    std::promise<CommitResult> promise;
-    store.submit(std::move(work), [&promise](CommitResult result) { promise.set_value(std::move(result)); });
-    require_done(promise.get_future().get());
+    const auto promise = std::make_shared<std::promise<CommitResult>>();
+    store.submit(std::move(work), [promise](CommitResult result) { promise->set_value(std::move(result)); });
+    require_done(promise->get_future().get());
 }
 
 void look(Store& store, Store::Query query) {
-    std::promise<CommitResult> promise;
-    store.read(std::move(query), [&promise](CommitResult result) { promise.set_value(std::move(result)); });
-    require_done(promise.get_future().get());
+    const auto promise = std::make_shared<std::promise<CommitResult>>();
+    store.read(std::move(query), [promise](CommitResult result) { promise->set_value(std::move(result)); });
+    require_done(promise->get_future().get());
 }
 
 }  // namespace zgoda::service
