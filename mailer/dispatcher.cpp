@@ -49,15 +49,15 @@ Commit outcome_of(std::future<CommitResult> future) {
 }
 
 Commit submit(service::Store& store, service::Store::Work work) {
-    std::promise<CommitResult> promise;
-    store.submit(std::move(work), [&promise](CommitResult result) { promise.set_value(std::move(result)); });
-    return outcome_of(promise.get_future());
+    const auto promise = std::make_shared<std::promise<CommitResult>>();  // the store's thread may leave last
+    store.submit(std::move(work), [promise](CommitResult result) { promise->set_value(std::move(result)); });
+    return outcome_of(promise->get_future());
 }
 
 Commit read(service::Store& store, service::Store::Query query) {
-    std::promise<CommitResult> promise;
-    store.read(std::move(query), [&promise](CommitResult result) { promise.set_value(std::move(result)); });
-    return outcome_of(promise.get_future());
+    const auto promise = std::make_shared<std::promise<CommitResult>>();
+    store.read(std::move(query), [promise](CommitResult result) { promise->set_value(std::move(result)); });
+    return outcome_of(promise->get_future());
 }
 
 std::uint64_t number_from(const service::Seed& seed) {
