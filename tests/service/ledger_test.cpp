@@ -70,7 +70,8 @@ TEST_SUITE("the consent ledger") {
              }},
             {"identity without its nonce", [](Event& one) { one.identity_nonce.reset(); }},
         };
-        for (const auto& [what, edit] : edits) {
+        for (const auto& [name, edit] : edits) {
+            const std::string what = name;  // clang 14 captures no structured binding
             World world = storied();
             for (std::size_t i = 0; i < world.events().size(); ++i) {
                 World copy = storied();
