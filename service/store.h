@@ -42,7 +42,6 @@ class Reader {
     virtual std::optional<Subscription> subscription(Id) = 0;
     virtual std::vector<Subscription> subscriptions_of(Id person) = 0;  // oldest first, as all lists here
     virtual std::vector<Request> requests_of(Id person) = 0;
-    virtual std::vector<Request> requests_for(Id letter) = 0;
 
     virtual std::optional<Letter> letter(Id) = 0;
     virtual std::vector<Letter> letters_of(Id person) = 0;

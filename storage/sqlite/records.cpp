@@ -450,14 +450,6 @@ std::vector<Request> Records::requests_of(Id person) {
     return all(db_.query(sql.c_str(), person), read_request);
 }
 
-std::vector<Request> Records::requests_for(Id letter) {
-    // By way of the person: an index on request.letter would cost every signup a page.
-    static const std::string sql =
-        "SELECT " + request_columns +
-        " FROM request WHERE person = (SELECT person FROM letter WHERE id = ?1) AND letter = ?1 ORDER BY id";
-    return all(db_.query(sql.c_str(), letter), read_request);
-}
-
 std::vector<Request> Records::waiting_requests(TimeMs asked_before, std::size_t limit) {
     static const std::string sql =
         "SELECT " + request_columns +

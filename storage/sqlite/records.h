@@ -50,7 +50,6 @@ class Records final : public service::Transaction {
     std::optional<service::Subscription> subscription(service::Id) override;
     std::vector<service::Subscription> subscriptions_of(service::Id person) override;
     std::vector<service::Request> requests_of(service::Id person) override;
-    std::vector<service::Request> requests_for(service::Id letter) override;
 
     std::optional<service::Letter> letter(service::Id) override;
     std::vector<service::Letter> letters_of(service::Id person) override;

@@ -1,6 +1,7 @@
 // What every Store promises to service/, whatever it is made of.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "tests/storage/stores.h"
@@ -303,11 +304,10 @@ TEST_CASE_TEMPLATE("requests come back as they were kept, by person, by letter, 
         t.update(late);
     });
     CHECK(ask(s.store, [](Reader& x) { return x.waiting_requests(99'000, 10); }).empty());
-    const auto joined = ask(s.store, [&](Reader& x) { return x.requests_for(letter); });
-    REQUIRE(joined.size() == 2);
-    CHECK(joined[1].id == late.id);
     const auto hers = ask(s.store, [&](Reader& x) { return x.requests_of(person); });
     REQUIRE(hers.size() == 3);
+    CHECK(std::count_if(hers.begin(), hers.end(), [&](const Request& one) { return one.letter == letter; }) ==
+          2);
     CHECK(hers[2].state == RequestState::lapsed);
     CHECK(hers[2].name.empty());
 }

@@ -83,9 +83,6 @@ class Unit : public Transaction {
     std::vector<Request> requests_of(Id person) override {
         return select(t().requests, [&](const Request& r) { return r.person == person; });
     }
-    std::vector<Request> requests_for(Id letter) override {
-        return select(t().requests, [&](const Request& r) { return r.letter == letter; });
-    }
 
     std::optional<Letter> letter(Id id) override { return find(t().letters, id); }
     std::vector<Letter> letters_of(Id person) override {
