@@ -36,10 +36,12 @@ asio::awaitable<bool> look_at_mail(const PrivateOptions& options, MailState& sta
     co_return result.commit == Commit::done;
 }
 
+// Letters are due and no mailer has run for ten minutes. Where none ever ran, its first letter may wait as
+// long.
 bool mail_lies(const MailState& state, service::TimeMs now) {
     const service::TimeMs long_ago = now - mailer_patience;
-    return state.outbox.oldest_due && *state.outbox.oldest_due <= long_ago &&
-           state.mailer.last_run_at <= long_ago;
+    if (!state.outbox.oldest_due || state.mailer.last_run_at > long_ago) return false;
+    return state.mailer.last_run_at != 0 || *state.outbox.oldest_due <= long_ago;
 }
 
 bool disk_nearly_full(const PrivateOptions& options) {

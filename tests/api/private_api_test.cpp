@@ -66,6 +66,12 @@ TEST_SUITE("the private listener") {
         CHECK(contains(response.body, R"("failing":["mailer"])"));
         room.store.tables.note.last_run_at = room.now - service::minute_ms;
         CHECK(room.see("/readyz").status == 200);
+        // A mailer that used to run and stopped is missed with the first letter, not ten minutes after it.
+        room.deliver();
+        room.store.tables.note.last_run_at = room.now - 11 * service::minute_ms;
+        CHECK(room.see("/readyz").status == 200);
+        room.sign_up("bob@example.org", {"daily"});
+        CHECK(room.see("/readyz").status == 503);
         room.store.tables.note.last_run_at = 0;
         room.deliver();
         CHECK(room.see("/readyz").status == 200);
