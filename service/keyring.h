@@ -57,8 +57,8 @@ class Keyring {
     int oldest_ = 0;
 };
 
-// --- digests (OpenSSL; they throw std::runtime_error only when OpenSSL itself is broken)
-// ---------------------------
+// --- Digests: OpenSSL's; they throw std::runtime_error only when OpenSSL itself is broken ---
+
 Digest sha256(std::string_view);
 Digest hmac(std::span<const std::uint8_t> key, std::string_view message);  // HMAC-SHA256, RFC 2104
 bool equal_in_constant_time(std::span<const std::uint8_t>, std::span<const std::uint8_t>);
@@ -68,8 +68,8 @@ std::string to_base64url(std::span<const std::uint8_t>);  // without padding
 std::optional<std::vector<std::uint8_t>> from_base64url(std::string_view, std::size_t max_bytes);  // strict
 std::optional<std::vector<std::uint8_t>> from_hex(std::string_view);
 
-// --- randomness, drawn before a unit of work is submitted
-// ----------------------------------------------------------
+// --- Randomness, drawn before a unit of work is submitted ---
+
 using Seed = std::array<std::uint8_t, 32>;
 Seed random_seed();  // from OpenSSL's generator; any thread
 
@@ -91,9 +91,9 @@ class Nonces {
     std::uint32_t drawn_ = 0;
 };
 
-// --- keyed hashes of addresses
-// ------------------------------------------------------------------------------------- Every keyed hash
-// under which this address may have been suppressed: one for each key, the oldest first.
+// --- Keyed hashes ---
+
+// Every keyed hash under which this address may have been suppressed: one for each key, the oldest first.
 std::vector<Suppression> suppression_keys(const Keyring&, std::string_view addr_key);
 // Of a client network, for the budget: tells same from other, and nothing else.
 std::uint64_t network_hash(const Keyring&, std::string_view network);
