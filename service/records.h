@@ -44,6 +44,7 @@ struct Subscription {
     TimeMs signed_up_at = 0;
     std::optional<TimeMs> confirmed_at;
     std::optional<TimeMs> unsubscribed_at;
+    std::optional<TimeMs> paused_until;  // paused: when it goes on by itself
     std::string source;
     std::string form;
     std::string fields;  // JSON object, or ""
@@ -70,6 +71,7 @@ struct Request {
     std::string ip;
     std::string user_agent;
     std::string network;       // client network of ip, service/client.h
+    std::string browser;       // hash (hex) of the secret that her browser keeps; "": no form of our own pages
     std::optional<Id> letter;  // that asks for its confirmation; none while it waits for one
 };
 
@@ -96,6 +98,25 @@ struct Letter {
     bool budgeted = false;         // the mail budget has paid for it; unpaid ones wait
     bool mailbox_unknown = false;  // refused because there is no such mailbox or domain
     std::string reply;             // the server's own last words
+    std::optional<Id> change;      // address_change: the change of address that it is about
+    bool suspect = false;          // its link was pressed as only machines press: asked once more
+};
+
+// A change of a person's address. Both ends confirm by their own letter; afterwards the old one can take it
+// back for a while. At most one of a person is open: neither done nor ended.
+struct AddressChange {
+    struct End {
+        std::string addr_key, abuse_key, address, envelope;
+        bool needs_smtputf8 = false;
+        std::optional<Id> letter;  // that asks this end
+        std::optional<TimeMs> confirmed_at;
+    };
+    Id id = 0;
+    Id person = 0;
+    End from, to;
+    TimeMs asked_at = 0;
+    std::optional<TimeMs> done_at;   // the person has the new address since
+    std::optional<TimeMs> ended_at;  // refused, replaced by another, ran out, or taken back
 };
 
 // The letters that one abuse_key was sent because of requests that prove nothing, oldest first.

@@ -55,6 +55,15 @@ class Reader {
     // Open requests without a letter, asked before `asked_before`.
     virtual std::vector<Request> waiting_requests(TimeMs asked_before, std::size_t limit) = 0;
 
+    // Paused ones whose pause has ended at `now`.
+    virtual std::vector<Subscription> ended_pauses(TimeMs now, std::size_t limit) = 0;
+
+    virtual std::optional<AddressChange> address_change(Id) = 0;
+    virtual std::vector<AddressChange> address_changes_of(Id person) = 0;
+
+    // How many wrong codes were tried for this letter; for a ticket without one, its negative request id.
+    virtual int wrong_codes(Id letter) = 0;
+
     virtual std::vector<Suppression> suppressions(const Digest& key) = 0;
     virtual std::vector<BudgetEntry> budget(std::string_view abuse_key) = 0;
 
@@ -87,6 +96,9 @@ class Transaction : public Reader {
     virtual void add(const Letter&) = 0;
     virtual void update(const Letter&) = 0;
     virtual void note_mailer(const MailerNote&) = 0;
+    virtual void add(const AddressChange&) = 0;
+    virtual void update(const AddressChange&) = 0;
+    virtual void set_wrong_codes(Id letter, int) = 0;
 
     virtual void add(
         const Suppression&) = 0;  // a key has each reason at most once; a second one changes nothing
@@ -98,8 +110,8 @@ class Transaction : public Reader {
     // head.
     virtual void append(const Event&, const LedgerHead&) = 0;
 
-    // Removes the person with her subscriptions, requests, letters and budget, and identity and evidence of
-    // all her events.
+    // Removes the person with her subscriptions, requests, letters, wrong codes, changes of address and the
+    // budget under her abuse_key, and identity and evidence of all her events.
     virtual void erase_person(Id) = 0;
 
     // One line for the withdrawals journal, which is outside the database: on disk before this unit is

@@ -109,7 +109,9 @@ Person read_person(const Query& row) {
 }
 
 const std::string subscription_columns =
-    "id, person, newsletter, status, signed_up_at, confirmed_at, unsubscribed_at, source, form, fields";
+    "id, person, newsletter, status, signed_up_at, confirmed_at, unsubscribed_at, paused_until, source, "
+    "form, "
+    "fields";
 
 Subscription read_subscription(const Query& row) {
     Subscription s;
@@ -120,15 +122,16 @@ Subscription read_subscription(const Query& row) {
     s.signed_up_at = row.integer(4);
     s.confirmed_at = row.optional(5);
     s.unsubscribed_at = row.optional(6);
-    s.source = row.text(7);
-    s.form = row.text(8);
-    s.fields = row.text(9);
+    s.paused_until = row.optional(7);
+    s.source = row.text(8);
+    s.form = row.text(9);
+    s.fields = row.text(10);
     return s;
 }
 
 const std::string request_columns =
     "id, person, state, asked_at, wishes, locale, name, fields, source, form, ip, user_agent, network, "
-    "letter";
+    "browser, letter";
 
 Request read_request(const Query& row) {
     Request r;
@@ -145,14 +148,15 @@ Request read_request(const Query& row) {
     r.ip = row.text(10);
     r.user_agent = row.text(11);
     r.network = row.text(12);
-    r.letter = row.optional(13);
+    r.browser = row.text(13);
+    r.letter = row.optional(14);
     return r;
 }
 
 const std::string letter_columns =
     "id, person, kind, state, locale, created_at, due_at, first_leased_at, leased_at, sent_at, expires_at, "
     "leased_by, attempts, uncertain, message_id, key_id, newsletters, network, budgeted, mailbox_unknown, "
-    "reply";
+    "reply, change, suspect";
 
 Letter read_letter(const Query& row) {
     Letter l;
@@ -177,7 +181,39 @@ Letter read_letter(const Query& row) {
     l.budgeted = row.flag(18);
     l.mailbox_unknown = row.flag(19);
     l.reply = row.text(20);
+    l.change = row.optional(21);
+    l.suspect = row.flag(22);
     return l;
+}
+
+const std::string change_columns =
+    "id, person, asked_at, done_at, ended_at, from_addr_key, from_abuse_key, from_address, from_envelope, "
+    "from_needs_smtputf8, from_letter, from_confirmed_at, to_addr_key, to_abuse_key, to_address, "
+    "to_envelope, "
+    "to_needs_smtputf8, to_letter, to_confirmed_at";
+
+AddressChange::End read_end(const Query& row, int at) {
+    AddressChange::End end;
+    end.addr_key = row.text(at);
+    end.abuse_key = row.text(at + 1);
+    end.address = row.text(at + 2);
+    end.envelope = row.text(at + 3);
+    end.needs_smtputf8 = row.flag(at + 4);
+    end.letter = row.optional(at + 5);
+    end.confirmed_at = row.optional(at + 6);
+    return end;
+}
+
+AddressChange read_change(const Query& row) {
+    AddressChange c;
+    c.id = row.integer(0);
+    c.person = row.integer(1);
+    c.asked_at = row.integer(2);
+    c.done_at = row.optional(3);
+    c.ended_at = row.optional(4);
+    c.from = read_end(row, 5);
+    c.to = read_end(row, 12);
+    return c;
 }
 
 const std::string event_columns =
@@ -401,6 +437,12 @@ void Records::update(const Person& p) {
 }
 
 void Records::erase_person(Id id) {
+    db_.run(
+        "DELETE FROM wrong_code WHERE letter IN (SELECT id FROM letter WHERE person = ?1 UNION ALL SELECT "
+        "-id "
+        "FROM request WHERE person = ?1)",
+        id);
+    db_.run("DELETE FROM address_change WHERE person = ?1", id);
     db_.run("DELETE FROM request WHERE person = ?1", id);
     db_.run("DELETE FROM letter WHERE person = ?1", id);
     db_.run("DELETE FROM subscription WHERE person = ?1", id);
@@ -428,18 +470,56 @@ std::vector<Subscription> Records::subscriptions_of(Id person) {
 
 void Records::add(const Subscription& s) {
     static const std::string sql = "INSERT INTO subscription (" + subscription_columns +
-                                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     db_.run(sql.c_str(), s.id, s.person, s.newsletter, number(s.status), s.signed_up_at, s.confirmed_at,
-            s.unsubscribed_at, s.source, s.form, s.fields);
+            s.unsubscribed_at, s.paused_until, s.source, s.form, s.fields);
 }
 
 void Records::update(const Subscription& s) {
     db_.run(
         "UPDATE subscription SET status = ?2, signed_up_at = ?3, confirmed_at = ?4, unsubscribed_at = ?5, "
-        "source = ?6, form = ?7, fields = ?8 WHERE id = ?1",
-        s.id, number(s.status), s.signed_up_at, s.confirmed_at, s.unsubscribed_at, s.source, s.form,
-        s.fields);
+        "paused_until = ?6, source = ?7, form = ?8, fields = ?9 WHERE id = ?1",
+        s.id, number(s.status), s.signed_up_at, s.confirmed_at, s.unsubscribed_at, s.paused_until, s.source,
+        s.form, s.fields);
     must_have_changed("subscription");
+}
+
+std::vector<Subscription> Records::ended_pauses(TimeMs now, std::size_t limit) {
+    static const std::string sql =
+        "SELECT " + subscription_columns +
+        " FROM subscription WHERE status = 2 AND paused_until <= ?1 ORDER BY paused_until, id LIMIT ?2";
+    return all(db_.query(sql.c_str(), now, number(limit)), read_subscription);
+}
+
+// --- changes of address --------------------------------------------------------------------------
+
+std::optional<AddressChange> Records::address_change(Id id) {
+    static const std::string sql = "SELECT " + change_columns + " FROM address_change WHERE id = ?1";
+    return first(db_.query(sql.c_str(), id), read_change);
+}
+
+std::vector<AddressChange> Records::address_changes_of(Id person) {
+    static const std::string sql =
+        "SELECT " + change_columns + " FROM address_change WHERE person = ?1 ORDER BY id";
+    return all(db_.query(sql.c_str(), person), read_change);
+}
+
+void Records::add(const AddressChange& c) {
+    static const std::string sql = "INSERT INTO address_change (" + change_columns +
+                                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
+                                   "?15, ?16, ?17, ?18, ?19)";
+    db_.run(sql.c_str(), c.id, c.person, c.asked_at, c.done_at, c.ended_at, c.from.addr_key, c.from.abuse_key,
+            c.from.address, c.from.envelope, c.from.needs_smtputf8, c.from.letter, c.from.confirmed_at,
+            c.to.addr_key, c.to.abuse_key, c.to.address, c.to.envelope, c.to.needs_smtputf8, c.to.letter,
+            c.to.confirmed_at);
+}
+
+void Records::update(const AddressChange& c) {
+    db_.run(
+        "UPDATE address_change SET done_at = ?2, ended_at = ?3, from_letter = ?4, from_confirmed_at = ?5, "
+        "to_letter = ?6, to_confirmed_at = ?7 WHERE id = ?1",
+        c.id, c.done_at, c.ended_at, c.from.letter, c.from.confirmed_at, c.to.letter, c.to.confirmed_at);
+    must_have_changed("change of address");
 }
 
 // --- requests ------------------------------------------------------------------------------------
@@ -458,10 +538,11 @@ std::vector<Request> Records::waiting_requests(TimeMs asked_before, std::size_t 
 }
 
 void Records::add(const Request& r) {
-    static const std::string sql = "INSERT INTO request (" + request_columns +
-                                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+    static const std::string sql =
+        "INSERT INTO request (" + request_columns +
+        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
     db_.run(sql.c_str(), r.id, r.person, number(r.state), r.asked_at, write_wishes(scratch_, r.wishes),
-            r.locale, r.name, r.fields, r.source, r.form, r.ip, r.user_agent, r.network, r.letter);
+            r.locale, r.name, r.fields, r.source, r.form, r.ip, r.user_agent, r.network, r.browser, r.letter);
 }
 
 void Records::update(const Request& r) {
@@ -519,21 +600,22 @@ OutboxCounts Records::outbox(TimeMs now) {
 void Records::add(const Letter& l) {
     static const std::string sql = "INSERT INTO letter (" + letter_columns +
                                    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-                                   "?15, ?16, ?17, ?18, ?19, ?20, ?21)";
+                                   "?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)";
     db_.run(sql.c_str(), l.id, l.person, number(l.kind), number(l.state), l.locale, l.created_at, l.due_at,
             l.first_leased_at, l.leased_at, l.sent_at, l.expires_at, l.leased_by, l.attempts, l.uncertain,
             l.message_id, l.key_id, write_ids(scratch_, l.newsletters), l.network, l.budgeted,
-            l.mailbox_unknown, l.reply);
+            l.mailbox_unknown, l.reply, l.change, l.suspect);
 }
 
 void Records::update(const Letter& l) {
     db_.run(
         "UPDATE letter SET state = ?2, locale = ?3, due_at = ?4, first_leased_at = ?5, leased_at = ?6, "
         "sent_at = ?7, expires_at = ?8, leased_by = ?9, attempts = ?10, uncertain = ?11, key_id = ?12, "
-        "newsletters = ?13, network = ?14, budgeted = ?15, mailbox_unknown = ?16, reply = ?17 WHERE id = ?1",
+        "newsletters = ?13, network = ?14, budgeted = ?15, mailbox_unknown = ?16, reply = ?17, "
+        "suspect = ?18 WHERE id = ?1",
         l.id, number(l.state), l.locale, l.due_at, l.first_leased_at, l.leased_at, l.sent_at, l.expires_at,
         l.leased_by, l.attempts, l.uncertain, l.key_id, write_ids(scratch_, l.newsletters), l.network,
-        l.budgeted, l.mailbox_unknown, l.reply);
+        l.budgeted, l.mailbox_unknown, l.reply, l.suspect);
     must_have_changed("letter");
 }
 
@@ -544,6 +626,18 @@ MailerNote Records::mailer_note() {
 
 void Records::note_mailer(const MailerNote& note) {
     db_.run("UPDATE mailer_note SET last_run_at = ?1, usual_delay = ?2", note.last_run_at, note.usual_delay);
+}
+
+int Records::wrong_codes(Id letter) {
+    auto row = db_.query("SELECT wrong FROM wrong_code WHERE letter = ?1", letter);
+    return row.step() ? row.small(0) : 0;
+}
+
+void Records::set_wrong_codes(Id letter, int wrong) {
+    db_.run(
+        "INSERT INTO wrong_code (letter, wrong) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET wrong = "
+        "excluded.wrong",
+        letter, wrong);
 }
 
 // --- suppressions and budget ---------------------------------------------------------------------

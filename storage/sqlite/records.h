@@ -60,6 +60,11 @@ class Records final : public service::Transaction {
     service::MailerNote mailer_note() override;
     std::vector<service::Request> waiting_requests(service::TimeMs asked_before, std::size_t limit) override;
 
+    std::vector<service::Subscription> ended_pauses(service::TimeMs now, std::size_t limit) override;
+    std::optional<service::AddressChange> address_change(service::Id) override;
+    std::vector<service::AddressChange> address_changes_of(service::Id person) override;
+    int wrong_codes(service::Id letter) override;
+
     std::vector<service::Suppression> suppressions(const service::Digest& key) override;
     std::vector<service::BudgetEntry> budget(std::string_view abuse_key) override;
 
@@ -84,6 +89,9 @@ class Records final : public service::Transaction {
     void add(const service::Letter&) override;
     void update(const service::Letter&) override;
     void note_mailer(const service::MailerNote&) override;
+    void add(const service::AddressChange&) override;
+    void update(const service::AddressChange&) override;
+    void set_wrong_codes(service::Id letter, int) override;
     void add(const service::Suppression&) override;
     void remove(const service::Suppression&) override;
     void set_budget(std::string_view abuse_key, std::span<const service::BudgetEntry>) override;

@@ -164,9 +164,16 @@ TEST_CASE("migrations") {
                                       {"0002_more.sql",
                                        "CREATE TABLE more (a INTEGER) STRICT; INSERT INTO more "
                                        "SELECT count(*) FROM person;"}};
+    const storage::SchemaFiles before = {*two.begin()};
+    // A database of the first schema, with one person in it.
     const auto sign_up_first = [&] {
-        auto store = must_open(options);
-        sign_up(*store, "oksana@example.org", make_newsletter(*store, "morning"));
+        options.schema = &before;
+        must_open(options).reset();
+        sql(options.file,
+            "INSERT INTO person (id, addr_key, needs_smtputf8, name, locale, created_at, generation) "
+            "VALUES (1, 'oksana@example.org', 0, '', 'en', 0, 0); INSERT INTO newsletter VALUES (2, "
+            "'morning', 1);"
+            "INSERT INTO subscription VALUES (3, 1, 2, 0, 0, NULL, NULL, '', '', '')");
     };
     const auto migrate = [&](bool check_only) { return storage::migrate(options, check_only); };
 
@@ -192,14 +199,13 @@ TEST_CASE("migrations") {
         CHECK(first_value(*report.backup, "PRAGMA user_version") == "1");
         CHECK(first_value(*report.backup, "SELECT addr_key FROM person") == "oksana@example.org");
         CHECK(first_value(options.file, "SELECT a FROM more") == "1");
-        CHECK(ask(*must_open(options),
-                  [](Reader& r) { return r.person_by_key("oksana@example.org").has_value(); }));
+        CHECK(first_value(options.file, "SELECT addr_key FROM person") == "oksana@example.org");
 
         report = std::get<MigrationReport>(migrate(false));
         CHECK(report.from == 2);
         CHECK_FALSE(report.backup);
 
-        options.schema = nullptr;  // the program before
+        options.schema = &before;
         CHECK(problem_of(options).kind == Kind::new_schema);
         CHECK(std::get<OpenProblem>(migrate(false)).kind == Kind::new_schema);
     }
@@ -215,7 +221,7 @@ TEST_CASE("migrations") {
             CHECK(first_value(options.file, "PRAGMA user_version") == "1");
             CHECK(first_value(options.file, "SELECT count(*) FROM sqlite_schema WHERE name = 'more'") == "0");
         }
-        options.schema = nullptr;
+        options.schema = &before;
         must_open(options);
     }
     SUBCASE("a backup never replaces another file") {
@@ -233,7 +239,7 @@ TEST_CASE("migrations") {
         CHECK_FALSE(fs::exists(options.file));
         const auto report = std::get<MigrationReport>(migrate(false));
         CHECK(report.from == 0);
-        CHECK(report.to == 1);
+        CHECK(report.to == static_cast<int>(storage::schema_files().size()));
         CHECK_FALSE(report.backup);
         options.create = false;
         must_open(options);

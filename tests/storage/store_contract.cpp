@@ -221,6 +221,7 @@ TEST_CASE_TEMPLATE("a subscription comes back as it was kept", S, ALL_STORES) {
         sub.signed_up_at = 2;
         sub.confirmed_at = 3;
         sub.unsubscribed_at = 4;
+        sub.paused_until = 5;
         sub.source = "s";
         sub.form = "f";
         t.update(sub);
@@ -233,6 +234,7 @@ TEST_CASE_TEMPLATE("a subscription comes back as it was kept", S, ALL_STORES) {
     CHECK(found->signed_up_at == 2);
     CHECK(found->confirmed_at == 3);
     CHECK(found->unsubscribed_at == 4);
+    CHECK(found->paused_until == 5);
     CHECK(found->source == "s");
     CHECK(found->form == "f");
     CHECK(found->fields == sub.fields);
@@ -250,6 +252,102 @@ TEST_CASE_TEMPLATE("a subscription comes back as it was kept", S, ALL_STORES) {
     refused(person, 999'999);
 }
 
+TEST_CASE_TEMPLATE("pauses end in the order of their dates, and only those of the paused", S, ALL_STORES) {
+    S s;
+    const Id person = sign_up(s.store, "oksana@example.org", make_newsletter(s.store, "first"));
+    const auto paused = [&](const char* slug, SubscriptionStatus status, TimeMs until) {
+        const Id newsletter = make_newsletter(s.store, slug);
+        Id id = 0;
+        run(s.store, [&](Transaction& t) {
+            Subscription sub = a_subscription(t.new_id(), person, newsletter);
+            sub.status = status;
+            sub.paused_until = until;
+            t.add(sub);
+            id = sub.id;
+        });
+        return id;
+    };
+    const Id late = paused("late", SubscriptionStatus::paused, 200);
+    const Id early = paused("early", SubscriptionStatus::paused, 100);
+    paused("left", SubscriptionStatus::unsubscribed, 100);
+    const auto ended = [&](TimeMs now, std::size_t limit) {
+        std::vector<Id> ids;
+        for (const auto& one : ask(s.store, [&](Reader& r) { return r.ended_pauses(now, limit); }))
+            ids.push_back(one.id);
+        return ids;
+    };
+    CHECK(ended(99, 10).empty());
+    CHECK(ended(100, 10) == std::vector{early});
+    CHECK(ended(200, 10) == std::vector{early, late});
+    CHECK(ended(200, 1) == std::vector{early});
+}
+
+TEST_CASE_TEMPLATE("a change of address comes back as it was kept, and goes with its person", S, ALL_STORES) {
+    S s;
+    const Id newsletter = make_newsletter(s.store, "morning");
+    const Id person = sign_up(s.store, "oksana@example.org", newsletter);
+    AddressChange change;
+    run(s.store, [&](Transaction& t) {
+        change.id = t.new_id();
+        change.person = person;
+        change.asked_at = 1;
+        change.from = {"oksana@example.org", "o@a", "Oksana@example.org", "oksana@e", false, 7, 2};
+        change.to = {"нова@пошта.укр", "n@a", "Нова@пошта.укр", "нова@xn", true, std::nullopt, std::nullopt};
+        t.add(change);
+    });
+    const auto kept = [&] { return ask(s.store, [&](Reader& r) { return r.address_change(change.id); }); };
+    REQUIRE(kept());
+    CHECK(kept()->person == person);
+    CHECK(kept()->asked_at == 1);
+    CHECK(kept()->from.addr_key == change.from.addr_key);
+    CHECK(kept()->from.letter == 7);
+    CHECK(kept()->from.confirmed_at == 2);
+    CHECK(kept()->to.abuse_key == "n@a");
+    CHECK(kept()->to.address == change.to.address);
+    CHECK(kept()->to.envelope == change.to.envelope);
+    CHECK(kept()->to.needs_smtputf8);
+    CHECK_FALSE(kept()->to.letter);
+    CHECK_FALSE(kept()->done_at);
+    change.to.letter = 8;
+    change.to.confirmed_at = 3;
+    change.done_at = 4;
+    change.ended_at = 5;
+    run(s.store, [&](Transaction& t) { t.update(change); });
+    CHECK(kept()->to.letter == 8);
+    CHECK(kept()->to.confirmed_at == 3);
+    CHECK(kept()->done_at == 4);
+    CHECK(kept()->ended_at == 5);
+    CHECK(ask(s.store, [&](Reader& r) { return r.address_changes_of(person); }).size() == 1);
+    CHECK_THROWS(run(s.store, [&](Transaction& t) {
+        change.id = 999'999;
+        t.update(change);
+    }));
+    run(s.store, [&](Transaction& t) { t.erase_person(person); });
+    CHECK(ask(s.store, [&](Reader& r) { return r.address_changes_of(person); }).empty());
+}
+
+TEST_CASE_TEMPLATE("wrong codes are counted by letter, and forgotten with the person", S, ALL_STORES) {
+    S s;
+    const Id newsletter = make_newsletter(s.store, "morning");
+    const Id person = sign_up(s.store, "oksana@example.org", newsletter);
+    const Id letter = ask(s.store, [&](Reader& r) { return r.letters_of(person).at(0).id; });
+    const Id request = ask(s.store, [&](Reader& r) { return r.requests_of(person).at(0).id; });
+    const auto wrong = [&](Id of) { return ask(s.store, [&](Reader& r) { return r.wrong_codes(of); }); };
+    CHECK(wrong(letter) == 0);
+    run(s.store, [&](Transaction& t) {
+        t.set_wrong_codes(letter, 1);
+        t.set_wrong_codes(letter, 2);
+        t.set_wrong_codes(-request, 5);
+        t.set_wrong_codes(999'999, 1);
+    });
+    CHECK(wrong(letter) == 2);
+    CHECK(wrong(-request) == 5);
+    run(s.store, [&](Transaction& t) { t.erase_person(person); });
+    CHECK(wrong(letter) == 0);
+    CHECK(wrong(-request) == 0);
+    CHECK(wrong(999'999) == 1);
+}
+
 TEST_CASE_TEMPLATE("requests come back as they were kept, by person, by letter, and those that wait", S,
                    ALL_STORES) {
     S s;
@@ -264,6 +362,7 @@ TEST_CASE_TEMPLATE("requests come back as they were kept, by person, by letter, 
         late.wishes = {{newsletter, "aa"}, {77, ""}, {78, "bb"}};
         late.name = "O";
         late.fields = "{}";
+        late.browser = "ab12";
         t.add(late);
         early = a_request(t.new_id(), person, newsletter);
         early.asked_at = 8'000;
@@ -292,6 +391,7 @@ TEST_CASE_TEMPLATE("requests come back as they were kept, by person, by letter, 
     CHECK(r.ip == late.ip);
     CHECK(r.user_agent == late.user_agent);
     CHECK(r.network == late.network);
+    CHECK(r.browser == "ab12");
     CHECK_FALSE(r.letter);
     CHECK(ask(s.store, [](Reader& x) { return x.waiting_requests(9'000, 10); }).size() == 1);
     CHECK(ask(s.store, [](Reader& x) { return x.waiting_requests(9'001, 1); }).at(0).id == early.id);
@@ -321,6 +421,7 @@ TEST_CASE_TEMPLATE("a letter comes back as it was kept", S, ALL_STORES) {
         l = a_letter(t.new_id(), person, newsletter);
         l.kind = LetterKind::already_subscribed;
         l.newsletters = {newsletter, 77, 78};
+        l.change = 79;
         t.add(l);
     });
     const auto compare = [&] {
@@ -346,6 +447,8 @@ TEST_CASE_TEMPLATE("a letter comes back as it was kept", S, ALL_STORES) {
         CHECK(found->budgeted == l.budgeted);
         CHECK(found->mailbox_unknown == l.mailbox_unknown);
         CHECK(found->reply == l.reply);
+        CHECK(found->change == l.change);
+        CHECK(found->suspect == l.suspect);
     };
     compare();
     l.state = LetterState::refused;
@@ -364,6 +467,7 @@ TEST_CASE_TEMPLATE("a letter comes back as it was kept", S, ALL_STORES) {
     l.budgeted = false;
     l.mailbox_unknown = true;
     l.reply = "550 5.1.1 no such user";
+    l.suspect = true;
     run(s.store, [&](Transaction& t) { t.update(l); });
     compare();
 }

@@ -123,6 +123,23 @@ class Unit : public Transaction {
         return waiting;
     }
 
+    std::vector<Subscription> ended_pauses(TimeMs now, std::size_t limit) override {
+        auto ended = select(t().subscriptions, [&](const Subscription& s) {
+            return s.status == SubscriptionStatus::paused && s.paused_until && *s.paused_until <= now;
+        });
+        sort_and_cut(
+            ended, [](const Subscription& s) { return s.paused_until; }, limit);
+        return ended;
+    }
+    std::optional<AddressChange> address_change(Id id) override { return find(t().address_changes, id); }
+    std::vector<AddressChange> address_changes_of(Id person) override {
+        return select(t().address_changes, [&](const AddressChange& c) { return c.person == person; });
+    }
+    int wrong_codes(Id letter) override {
+        const auto it = t().wrong_codes.find(letter);
+        return it == tables_.wrong_codes.end() ? 0 : it->second;
+    }
+
     std::vector<Suppression> suppressions(const Digest& key) override {
         std::vector<Suppression> found;
         for (const auto& s : t().suppressions) {
@@ -221,6 +238,12 @@ class Unit : public Transaction {
     }
     void update(const Letter& l) override { existing(t().letters, l.id) = l; }
     void note_mailer(const MailerNote& note) override { t().note = note; }
+    void add(const AddressChange& c) override {
+        must_exist(c.person);
+        insert(t().address_changes, c);
+    }
+    void update(const AddressChange& c) override { existing(t().address_changes, c.id) = c; }
+    void set_wrong_codes(Id letter, int wrong) override { t().wrong_codes[letter] = wrong; }
 
     void add(const Suppression& s) override {
         for (const auto& other : t().suppressions) {
@@ -251,7 +274,10 @@ class Unit : public Transaction {
 
     void erase_person(Id id) override {
         const auto hers = [&](const auto& entry) { return entry.second.person == id; };
+        for (const Request& request : requests_of(id)) tables_.wrong_codes.erase(-request.id);
+        for (const Letter& letter : letters_of(id)) tables_.wrong_codes.erase(letter.id);
         std::erase_if(t().subscriptions, hers);
+        std::erase_if(tables_.address_changes, hers);
         std::erase_if(tables_.requests, hers);
         std::erase_if(tables_.letters, hers);
         const auto person = tables_.people.find(id);

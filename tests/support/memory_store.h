@@ -38,6 +38,8 @@ class MemoryStore : public service::Store {
         std::map<service::Id, service::Subscription> subscriptions;
         std::map<service::Id, service::Request> requests;
         std::map<service::Id, service::Letter> letters;
+        std::map<service::Id, service::AddressChange> address_changes;
+        std::map<service::Id, int> wrong_codes;
         std::vector<service::Suppression> suppressions;
         std::map<std::string, std::vector<service::BudgetEntry>, std::less<>> budget;
         std::vector<service::Event> ledger;
