@@ -85,6 +85,9 @@ struct OnStore {
     Exit operator()(const cli::NewsletterShow& verb) { return cli::newsletter_show(verb, store); }
     Exit operator()(const cli::NewsletterRename& verb) { return cli::newsletter_rename(verb, store); }
     Exit operator()(const cli::NewsletterOpen& verb) { return cli::newsletter_open(verb, store); }
+    Exit operator()(const cli::NewsletterEmbed& verb) {
+        return cli::newsletter_embed(verb, settings, rules.texts, store);
+    }
     Exit operator()(const cli::Export& verb) {
         return cli::export_subscribers(verb, settings.server.public_url, rules, store);
     }

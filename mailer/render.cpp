@@ -16,8 +16,28 @@ using kainjow::mustache::data;
 using kainjow::mustache::html_escape;
 using kainjow::mustache::mustache;
 using service::LetterKind;
+using ChangePart = service::LeasedLetter::ChangePart;
 
-constexpr std::array kinds{LetterKind::confirmation, LetterKind::already_subscribed};
+// The templates letter.NAME.txt and .html: a kind's word, and what comes of a change of address.
+constexpr std::array<std::string_view, 8> names{
+    "confirmation",         "already_subscribed",  "preference_link", "address_change",
+    "address_change_taken", "address_change_done", "welcome",         "goodbye"};
+
+std::string name_of(const service::LeasedLetter& leased) {
+    std::string name(service::word(leased.letter.kind));
+    if (leased.letter.kind == LetterKind::address_change) {
+        if (leased.change_part == ChangePart::taken) name += "_taken";
+        if (leased.change_part == ChangePart::done) name += "_done";
+    }
+    return name;
+}
+
+// Letters of newsletters carry List-Unsubscribe. The others are about her address, and a goodbye about what
+// is over: there is nothing that one more click could leave.
+bool can_be_left(LetterKind kind) {
+    return kind == LetterKind::confirmation || kind == LetterKind::already_subscribed ||
+           kind == LetterKind::welcome;
+}
 
 std::string as_it_is(const std::string& s) {
     return s;
@@ -49,17 +69,30 @@ const std::string& text_of(const service::Texts& texts, const std::string& local
     return text;
 }
 
-// The template with the words of one language in it, parsed.
-mustache parse(const Templates& templates, const std::string& file, const service::Texts& texts,
-               const std::string& locale) {
+const std::string& source_of(const Templates& templates, const std::string& file) {
     const auto found = templates.find(file);
     if (found == templates.end()) throw std::invalid_argument(fmt::format("there is no template {}", file));
-    const bool html = file.ends_with(".html");
-    const std::string_view source = found->second;
+    const std::string& source = found->second;
     if (source.find("{{{") != source.npos || source.find("{{&") != source.npos)
         throw std::invalid_argument(
             fmt::format("{}: {{{{{{ and {{{{& are not allowed, values are always escaped", file));
+    mustache alone(source);  // so that what is wrong is told with the right file
+    if (!alone.is_valid()) throw std::invalid_argument(fmt::format("{}: {}", file, alone.error_message()));
+    return source;
+}
 
+// The layout with the letter and the words of one language in it, parsed. `part` is txt or html.
+mustache parse(const Templates& templates, std::string_view name, const char* part,
+               const service::Texts& texts, const std::string& locale) {
+    constexpr std::string_view place = "{{letter}}\n";
+    const std::string layout = fmt::format("letter.layout.{}", part);
+    std::string source = source_of(templates, layout);
+    const auto at_place = source.find(place);
+    if (at_place == source.npos)
+        throw std::invalid_argument(fmt::format("{} lacks a line {{{{letter}}}}", layout));
+    source.replace(at_place, place.size(), source_of(templates, fmt::format("letter.{}.{}", name, part)));
+
+    const bool html = std::string_view(part) == "html";
     std::string text;
     constexpr std::string_view opening = "{{text.";
     for (std::size_t at = 0;;) {
@@ -67,25 +100,23 @@ mustache parse(const Templates& templates, const std::string& file, const servic
         text += source.substr(at, tag - at);
         if (tag == source.npos) break;
         const auto end = source.find("}}", tag);
-        if (end == source.npos) throw std::invalid_argument(fmt::format("{}: {{{{text. is not closed", file));
-        const std::string& words =
-            text_of(texts, locale, source.substr(tag + opening.size(), end - tag - opening.size()));
+        const std::string& words = text_of(
+            texts, locale, std::string_view(source).substr(tag + opening.size(), end - tag - opening.size()));
         text += with_holes(html ? html_escape(words) : words);
         at = end + 2;
     }
     mustache parsed(text);
-    if (!parsed.is_valid()) throw std::invalid_argument(fmt::format("{}: {}", file, parsed.error_message()));
+    if (!parsed.is_valid())
+        throw std::invalid_argument(
+            fmt::format("letter.{}.{} in {}: {}", name, part, locale, parsed.error_message()));
     if (!html) parsed.set_custom_escape(as_it_is);
     return parsed;
 }
 
-std::string file_of(LetterKind kind, const char* part) {
-    return fmt::format("letter.{}.{}", service::word(kind), part);
-}
-
-void require_one_line(std::string_view what, std::string_view value) {
-    const bool clean = std::none_of(value.begin(), value.end(),
-                                    [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+void require_plain(std::string_view what, std::string_view value, bool several_lines = false) {
+    const bool clean = std::none_of(value.begin(), value.end(), [several_lines](char c) {
+        return (static_cast<unsigned char>(c) < 0x20 && !(several_lines && c == '\n')) || c == 0x7F;
+    });
     if (!clean) throw std::invalid_argument(fmt::format("the {} has a control character", what));
 }
 
@@ -102,14 +133,13 @@ LetterRenderer::LetterRenderer(const Templates& templates, const service::Texts&
 
 LetterRenderer::~LetterRenderer() = default;
 
-LetterRenderer::Sheet& LetterRenderer::sheet(LetterKind kind, const std::string& locale) {
-    auto& sheet = sheets_[{kind, locale}];
+LetterRenderer::Sheet& LetterRenderer::sheet(const std::string& name, const std::string& locale) {
+    auto& sheet = sheets_[{name, locale}];
     if (!sheet) {
-        const std::string subject = fmt::format("{}_subject", service::word(kind));
-        sheet = std::make_unique<Sheet>(Sheet{parse(templates_, file_of(kind, "txt"), texts_, locale),
-                                              parse(templates_, file_of(kind, "html"), texts_, locale),
-                                              text_of(texts_, locale, subject),
-                                              text_of(texts_, locale, subject + "_many")});
+        const std::string subject = fmt::format("{}_subject", name);
+        sheet = std::make_unique<Sheet>(Sheet{
+            parse(templates_, name, "txt", texts_, locale), parse(templates_, name, "html", texts_, locale),
+            text_of(texts_, locale, subject), texts_.text(locale, fmt::format("letter.{}_many", subject))});
     }
     return *sheet;
 }
@@ -117,39 +147,56 @@ LetterRenderer::Sheet& LetterRenderer::sheet(LetterKind kind, const std::string&
 Letter LetterRenderer::render(const service::LeasedLetter& leased, service::TimeMs date_ms) {
     const service::Letter& row = leased.letter;
     const std::string& locale = row.locale;
-    Sheet& words = sheet(row.kind, locale);
-    if (leased.newsletters.empty()) throw std::invalid_argument("the letter names no newsletter");
+    Sheet& words = sheet(name_of(leased), locale);
+    const bool of_newsletters =
+        row.kind != LetterKind::preference_link && row.kind != LetterKind::address_change;
+    if (of_newsletters && leased.newsletters.empty())
+        throw std::invalid_argument("the letter names no newsletter");
     const auto link = [this](const char* page, const std::string& token) {
-        require_one_line("link", token);
+        require_plain("link", token);
         return fmt::format("{}/{}?t={}", stationery_.public_url, page, token);
     };
 
     data newsletters{data::type::list};
     for (const auto& named : leased.newsletters) {
-        require_one_line("newsletter's name", named.name);
+        require_plain("newsletter's name", named.name);
+        require_plain("newsletter's text", named.text, true);
         data one;
         one.set("name", named.name);
+        one.set("message", named.text);
+        one.set("signup_link", fmt::format("{}/newsletters/{}", stationery_.public_url, named.slug));
         one.set("unsubscribe_link", named.unsubscribe_token.empty()
                                         ? data(false)
                                         : data(link("unsubscribe", named.unsubscribe_token)));
         newsletters.push_back(one);
     }
-    const auto& first = leased.newsletters.front();
+    const service::LeasedLetter::Named first =
+        leased.newsletters.empty() ? service::LeasedLetter::Named{} : leased.newsletters.front();
 
     Letter letter;
-    letter.subject = service::fill(leased.newsletters.size() == 1 ? words.subject : words.subject_of_many,
-                                   {{"newsletter", first.name}, {"site", site_}});
+    const bool many = leased.newsletters.size() > 1 && !words.subject_of_many.empty();
+    letter.subject = service::fill(many ? words.subject_of_many : words.subject,
+                                   {{"newsletter", first.name}, {"site", site_}, {"code", leased.code}});
     const service::TimeMs asked_at = leased.asked_at ? leased.asked_at : row.created_at;
     data values;
     values.set("language", locale);
+    values.set("dir", texts_.text(locale, "language.dir"));
     values.set("subject", letter.subject);
     values.set("site", site_);
     values.set("asked_at", texts_.date_and_time(locale, asked_at));
     values.set("expires_at",
                texts_.date_and_time(locale, row.expires_at.value_or(date_ms + 72 * service::hour_ms)));
+    values.set("code", leased.code);
     values.set("confirm_link", link("confirm", leased.confirm_token));
     values.set("not_me_link", link("not-me", leased.confirm_token));
+    values.set("undo_link", link("undo", leased.undo_token));
+    values.set("preferences_link", link("preferences", leased.preferences_token));
+    values.set("preferences_page", stationery_.public_url + "/preferences");
+    values.set("old_end", leased.change_part == ChangePart::ask_old);
+    values.set("old_address", leased.old_address);
+    values.set("new_address", leased.new_address);
     values.set("imprint", stationery_.imprint.empty() ? data(false) : data(stationery_.imprint));
+    values.set("newsletter", first.name);
     values.set("newsletters", newsletters);
     letter.text = words.text.render(values);
     letter.html = words.html.render(values);
@@ -160,22 +207,25 @@ Letter LetterRenderer::render(const service::LeasedLetter& leased, service::Time
     letter.message_id = fmt::format("<{}>", row.message_id);
     letter.date_ms = date_ms;
     letter.language = locale;
-    // Leaving the first ends the link to all that this letter names, as long as nothing is confirmed.
-    if (!first.unsubscribe_token.empty()) {
-        letter.unsubscribe = link("unsubscribe", first.unsubscribe_token);
-        letter.one_click = true;
-    } else if (!leased.confirm_token.empty()) {
-        letter.unsubscribe = link("not-me", leased.confirm_token);
+    if (can_be_left(row.kind)) {
+        // Leaving the first ends the link to all that this letter names, as long as nothing is confirmed.
+        if (!first.unsubscribe_token.empty()) {
+            letter.unsubscribe = link("unsubscribe", first.unsubscribe_token);
+            letter.one_click = true;
+        } else if (!leased.confirm_token.empty()) {
+            letter.unsubscribe = link("not-me", leased.confirm_token);
+        }
     }
-    letter.feedback_id = fmt::format("{}:{}:tx:zgoda", service::word(row.kind), first.slug);
+    letter.feedback_id =
+        fmt::format("{}:{}:tx:zgoda", service::word(row.kind), of_newsletters ? first.slug : "all");
     return letter;
 }
 
 std::optional<std::string> template_problem(const Templates& templates, const service::Texts& texts) {
     try {
         for (const auto& locale : texts.locales())
-            for (const LetterKind kind : kinds)
-                for (const char* part : {"txt", "html"}) parse(templates, file_of(kind, part), texts, locale);
+            for (const std::string_view name : names)
+                for (const char* part : {"txt", "html"}) parse(templates, name, part, texts, locale);
     } catch (const std::invalid_argument& error) {
         return error.what();
     }

@@ -2,10 +2,13 @@
 
 // What a letter says: templates, the product's words, and what the outbox knows become a Letter.
 //
-// Templates are mustache. {{text.KEY}} is the text "letter.KEY" of the letter's language; in it, {site} and
-// the like are filled in. The other names: language, subject, site, asked_at, expires_at, confirm_link,
-// not_me_link, imprint, and the list newsletters with name and unsubscribe_link. HTML templates escape all of
-// it, and cannot be told not to. Nothing that a visitor typed is among them.
+// Templates are mustache. A letter is put together from letter.layout.EXT, whose {{letter}} stands for what
+// the kind's own template says, in plain text and in HTML. {{text.KEY}} is the text "letter.KEY" of the
+// letter's language; in it, {site} and the like are filled in. The other names: language, dir, subject, site,
+// asked_at, expires_at, code, old_address, new_address (masked), old_end, imprint, confirm_link, not_me_link,
+// undo_link, preferences_link, preferences_page, newsletter (the first one's name), and the list newsletters
+// with name, message (its own text), unsubscribe_link and signup_link. HTML templates escape all of it, and
+// cannot be told not to. Nothing that a visitor typed is among them.
 
 #include <map>
 #include <memory>
@@ -41,14 +44,14 @@ class LetterRenderer {
     Letter render(const service::LeasedLetter&, service::TimeMs date_ms);
 
  private:
-    struct Sheet;  // the parsed templates of one kind in one language
-    Sheet& sheet(service::LetterKind, const std::string& locale);
+    struct Sheet;  // the parsed templates of one letter in one language
+    Sheet& sheet(const std::string& name, const std::string& locale);
 
     const Templates& templates_;
     const service::Texts& texts_;
     const Stationery& stationery_;
     std::string site_;
-    std::map<std::pair<service::LetterKind, std::string>, std::unique_ptr<Sheet>> sheets_;
+    std::map<std::pair<std::string, std::string>, std::unique_ptr<Sheet>> sheets_;
 };
 
 // What is wrong with the letter templates, in one sentence that names the file; nullopt if they are fine in

@@ -142,57 +142,40 @@ bool contains(const std::vector<Id>& ids, Id id) {
     return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
-}  // namespace
-
-ConfirmationView show_confirmation(Reader& reader, std::string_view token, const Rules& rules, TimeMs now) {
-    const auto one = open_case(reader, token, rules);
-    if (!one) return {};
-    return view_of(reader, *one, offered(reader, *one, rules, now), now);
+// The wishes of a request that are still hers to confirm.
+std::vector<Id> pending_wishes(const Request& request, const std::vector<Subscription>& subscriptions) {
+    std::vector<Id> out;
+    for (const Wish& wish : request.wishes) {
+        if (pending(request, wish, subscriptions)) out.push_back(wish.newsletter);
+    }
+    return out;
 }
 
-ConfirmationOutcome confirm(Transaction& tx, std::string_view token, const std::vector<Id>& ticked,
-                            const Client& client, const Rules& rules, const Moment& moment) {
-    const TimeMs now = moment.now;
-    ConfirmationOutcome outcome;
-    auto one = open_case(tx, token, rules);
-    if (!one) return outcome;
-    std::vector<Request> requests = offered(tx, *one, rules, now);
-    outcome.view = view_of(tx, *one, requests, now);
-    if (outcome.view.kind != ConfirmationView::Kind::open) return outcome;
+bool asks_for_any(const Request& request, const std::vector<Id>& newsletters) {
+    return std::any_of(request.wishes.begin(), request.wishes.end(),
+                       [&](const Wish& wish) { return contains(newsletters, wish.newsletter); });
+}
 
-    std::vector<Id> declined_now;
-    for (const Offer& offer : outcome.view.offers) {
-        (contains(ticked, offer.newsletter) ? outcome.confirmed_now : declined_now)
-            .push_back(offer.newsletter);
-    }
-    if (outcome.confirmed_now.empty())
-        return outcome;  // a slip of the finger is no answer; the page comes again
-
+// Makes her a subscriber of `yes`, which `requests` asked for. What was typed becomes hers if it came from
+// `network`: a stranger's words do not.
+void grant(Transaction& tx, Person& person, std::vector<Subscription> subscriptions, const Letter& letter,
+           std::vector<Request> requests, const std::string& network, const std::vector<Id>& yes,
+           std::string_view method, const Client& client, const Rules& rules, TimeMs now, Nonces& nonces) {
     const auto newsletters = tx.newsletters();
-    for (Subscription& subscription : one->subscriptions) {
-        const bool yes = contains(outcome.confirmed_now, subscription.newsletter);
-        if (!yes && !contains(declined_now, subscription.newsletter)) continue;
-        if (!yes) {
-            if (subscription.status == SubscriptionStatus::pending) {
-                subscription.status = SubscriptionStatus::unsubscribed;
-                subscription.unsubscribed_at = now;
-                tx.update(subscription);
-            }
-            continue;
-        }
+    for (Subscription& subscription : subscriptions) {
+        if (!contains(yes, subscription.newsletter)) continue;
         // The request that she confirms here: her own before others', the latest of several.
         const Request* chosen = nullptr;
         for (const Request& request : requests) {
-            const bool asks =
-                std::any_of(request.wishes.begin(), request.wishes.end(),
-                            [&](const Wish& wish) { return wish.newsletter == subscription.newsletter; });
-            const bool own = request.network == one->first_network;
-            if (asks && (chosen == nullptr || own || chosen->network != one->first_network))
+            const bool own = request.network == network;
+            if (asks_for_any(request, {subscription.newsletter}) &&
+                (chosen == nullptr || own || chosen->network != network))
                 chosen = &request;
         }
         subscription.status = SubscriptionStatus::confirmed;
         subscription.confirmed_at = now;
         subscription.unsubscribed_at.reset();
+        subscription.paused_until.reset();  // of a time before she left
         if (chosen != nullptr) {
             subscription.signed_up_at = chosen->asked_at;
             subscription.source = chosen->source;
@@ -204,34 +187,119 @@ ConfirmationOutcome confirm(Transaction& tx, std::string_view token, const std::
 
     std::string confirmed_requests;
     for (Request& request : requests) {
-        const bool yes = std::any_of(request.wishes.begin(), request.wishes.end(), [&](const Wish& wish) {
-            return contains(outcome.confirmed_now, wish.newsletter);
-        });
-        request.state = yes ? RequestState::confirmed : RequestState::declined;
+        if (!asks_for_any(request, yes)) continue;
+        request.state = RequestState::confirmed;
         tx.update(request);
-        if (!yes) continue;
         if (!confirmed_requests.empty()) confirmed_requests += ',';
         confirmed_requests += std::to_string(request.id);
-        if (request.network != one->first_network) continue;  // a stranger's words do not become hers
-        one->person.locale = request.locale;
-        if (!request.name.empty()) one->person.name = request.name;
+        if (request.network != network) continue;
+        person.locale = request.locale;
+        if (!request.name.empty()) person.name = request.name;
     }
-    if (!one->person.proven_at) one->person.proven_at = now;
-    tx.update(one->person);
-    tx.set_budget(one->person.abuse_key, {});
+    for (Request& other : tx.requests_of(person.id)) {
+        const bool has_it_all = std::all_of(other.wishes.begin(), other.wishes.end(), [&](const Wish& wish) {
+            const Subscription* one = find_subscription(subscriptions, wish.newsletter);
+            return one != nullptr && one->status == SubscriptionStatus::confirmed;
+        });
+        if (other.state != RequestState::open || !has_it_all) continue;
+        other.state = RequestState::already;
+        tx.update(other);
+    }
+    if (!person.proven_at) person.proven_at = now;
+    tx.update(person);
+    tx.set_budget(person.abuse_key, {});
 
-    Nonces nonces(moment.seed);
     EventDraft event;
     event.kind = EventKind::confirmed;
-    event.person = one->person.id;
-    event.details =
-        fmt::format(R"({{"newsletters":{},"requests":[{}],"letter":{},"message_id":{},"method":"link"}})",
-                    list_json(*newsletters, outcome.confirmed_now), confirmed_requests, one->letter.id,
-                    json_string(one->letter.message_id));
-    event.identity = fmt::format(R"({{"address":{},"name":{}}})", json_string(one->person.address),
-                                 json_string(one->person.name));
+    event.person = person.id;
+    event.details = fmt::format(
+        R"({{"newsletters":{},"requests":[{}],"letter":{},"message_id":{},"method":"{}"}})",
+        list_json(*newsletters, yes), confirmed_requests, letter.id, json_string(letter.message_id), method);
+    event.identity =
+        fmt::format(R"({{"address":{},"name":{}}})", json_string(person.address), json_string(person.name));
     event.evidence = evidence_json(client.ip, client.user_agent);
     record(tx, rules.keys, std::move(event), now, nonces);
+    enqueue_welcome(tx, person, yes, rules, now, nonces);
+    cancel_idle_letters(tx, person.id);
+}
+
+// A scanner is there as the letter arrives, a person later.
+constexpr DurationMs machine_pace = 5 * second_ms;
+constexpr DurationMs suspicion = 3 * minute_ms;
+
+bool like_a_machine(const Letter& letter, const Press& press, TimeMs now) {
+    const TimeMs handed_over = letter.sent_at.value_or(
+        letter.leased_at.value_or(letter.first_leased_at.value_or(letter.created_at)));
+    // Not recorded as sent, it is on its way, past machines only; or, if its mailer died or its connection
+    // was lost at the end, nobody ever says so, and she must not wait for that for ever.
+    const bool arriving = now < handed_over + (letter.sent_at ? machine_pace : suspicion);
+    if (press.asked_again || arriving) return arriving;
+    return !letter.sent_at || press.in_a_crowd || (letter.suspect && now < handed_over + suspicion);
+}
+
+void tell_confirmed(ConfirmationOutcome& outcome, const Newsletters& newsletters, TimeMs now) {
+    outcome.view.kind = ConfirmationView::Kind::confirmed;
+    outcome.view.offers.clear();
+    outcome.view.confirmed_at = now;
+    outcome.view.confirmed_names.clear();
+    for (const Id id : outcome.confirmed_now) {
+        outcome.view.confirmed_names.push_back(name_of(newsletters, id, outcome.view.locale));
+    }
+    const Newsletter* first = newsletters.find(outcome.confirmed_now.front());
+    if (first != nullptr) outcome.thanks_url = first->setting("thanks_url", outcome.view.locale);
+}
+
+}  // namespace
+
+ConfirmationView show_confirmation(Reader& reader, std::string_view token, const Rules& rules, TimeMs now) {
+    const auto one = open_case(reader, token, rules);
+    if (!one) return {};
+    return view_of(reader, *one, offered(reader, *one, rules, now), now);
+}
+
+ConfirmationOutcome confirm(Transaction& tx, std::string_view token, const Press& press, const Client& client,
+                            const Rules& rules, const Moment& moment) {
+    const TimeMs now = moment.now;
+    ConfirmationOutcome outcome;
+    auto one = open_case(tx, token, rules);
+    if (!one) return outcome;
+    std::vector<Request> requests = offered(tx, *one, rules, now);
+    outcome.view = view_of(tx, *one, requests, now);
+    if (outcome.view.kind != ConfirmationView::Kind::open) return outcome;
+
+    std::vector<Id> confirmed_now;
+    std::vector<Id> declined_now;
+    for (const Offer& offer : outcome.view.offers) {
+        (contains(press.ticked, offer.newsletter) ? confirmed_now : declined_now).push_back(offer.newsletter);
+    }
+    if (confirmed_now.empty()) return outcome;  // a slip of the finger is no answer; the page comes again
+    if (like_a_machine(one->letter, press, now)) {
+        outcome.ask_once_more = true;
+        // What she ticked on the first page comes ticked on the second.
+        for (Offer& offer : outcome.view.offers) offer.ticked = contains(confirmed_now, offer.newsletter);
+        if (one->letter.suspect) return outcome;
+        one->letter.suspect = true;
+        tx.update(one->letter);
+        return outcome;
+    }
+
+    for (Subscription& subscription : one->subscriptions) {
+        if (!contains(declined_now, subscription.newsletter) ||
+            subscription.status != SubscriptionStatus::pending)
+            continue;
+        subscription.status = SubscriptionStatus::unsubscribed;
+        subscription.unsubscribed_at = now;
+        tx.update(subscription);
+    }
+    for (Request& request : requests) {
+        if (asks_for_any(request, confirmed_now)) continue;
+        request.state = RequestState::declined;
+        tx.update(request);
+    }
+    Nonces nonces(moment.seed);
+    grant(tx, one->person, one->subscriptions, one->letter, requests, one->first_network, confirmed_now,
+          "link", client, rules, now, nonces);
+    const auto newsletters = tx.newsletters();
     if (!declined_now.empty()) {
         EventDraft no;
         no.kind = EventKind::declined;
@@ -242,18 +310,42 @@ ConfirmationOutcome confirm(Transaction& tx, std::string_view token, const std::
         no.evidence = evidence_json(client.ip, client.user_agent);
         record(tx, rules.keys, std::move(no), now, nonces);
     }
-    cancel_idle_letters(tx, one->person.id);
-
-    const Newsletter* first = newsletters->find(outcome.confirmed_now.front());
-    if (first != nullptr) outcome.thanks_url = first->setting("thanks_url", outcome.view.locale);
-    outcome.view.kind = ConfirmationView::Kind::confirmed;
-    outcome.view.offers.clear();
-    outcome.view.confirmed_at = now;
-    outcome.view.confirmed_names.clear();
-    for (const Id id : outcome.confirmed_now) {
-        outcome.view.confirmed_names.push_back(name_of(*newsletters, id, outcome.view.locale));
-    }
+    outcome.confirmed_now = std::move(confirmed_now);
+    tell_confirmed(outcome, *newsletters, now);
     return outcome;
+}
+
+ConfirmationOutcome confirm_by_browser(Transaction& tx, std::string_view token, std::string_view secret,
+                                       const Client& client, const Rules& rules, const Moment& moment) {
+    ConfirmationOutcome outcome;
+    auto one = open_case(tx, token, rules);
+    if (!one) return outcome;
+    outcome.view = view_of(tx, *one, offered(tx, *one, rules, moment.now), moment.now);
+    if (outcome.view.kind != ConfirmationView::Kind::open) return outcome;
+
+    const Digest shown = sha256(secret);
+    const Request* own = nullptr;
+    for (const Request& request : one->requests) {
+        const auto kept = from_hex(request.browser);
+        if (request.letter == one->letter.id && kept && equal_in_constant_time(*kept, shown)) own = &request;
+    }
+    if (own == nullptr) return outcome;
+    outcome.confirmed_now =
+        confirm_request(tx, one->person, one->letter, *own, "browser", client, rules, moment);
+    if (!outcome.confirmed_now.empty()) tell_confirmed(outcome, *tx.newsletters(), moment.now);
+    return outcome;
+}
+
+std::vector<Id> confirm_request(Transaction& tx, Person person, const Letter& letter, const Request& request,
+                                std::string_view method, const Client& client, const Rules& rules,
+                                const Moment& moment) {
+    std::vector<Subscription> subscriptions = tx.subscriptions_of(person.id);
+    const std::vector<Id> yes = pending_wishes(request, subscriptions);
+    if (yes.empty()) return yes;
+    Nonces nonces(moment.seed);
+    grant(tx, person, std::move(subscriptions), letter, {request}, request.network, yes, method, client,
+          rules, moment.now, nonces);
+    return yes;
 }
 
 FreshLetter send_fresh_letter(Transaction& tx, std::string_view token, const Client& client,

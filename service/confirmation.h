@@ -47,15 +47,37 @@ struct ConfirmationView {
 
 ConfirmationView show_confirmation(Reader&, std::string_view token, const Rules&, TimeMs now);
 
+// How the page's form was posted, as far as it tells people from machines.
+struct Press {
+    std::vector<Id> ticked;
+    bool asked_again = false;  // it is the button of the page that asks once more
+    bool in_a_crowd = false;   // other links were pressed from the same client network within seconds
+};
+
 struct ConfirmationOutcome {
     ConfirmationView view;          // after the act
     std::vector<Id> confirmed_now;  // newsletters that this very act confirmed
+    bool ask_once_more = false;     // pressed as machines press: nothing was confirmed
     std::string thanks_url;
 };
 
 // Confirms the ticked ones. The mail budget of her abuse_key starts anew.
-ConfirmationOutcome confirm(Transaction&, std::string_view token, const std::vector<Id>& ticked,
-                            const Client&, const Rules&, const Moment&);
+//
+// Scanners press buttons too, as the letter arrives. Within 5 seconds of its 250, or in a crowd of links, the
+// letter becomes suspect, and for 3 minutes after sending it is confirmed only by the button of a second
+// page. One not yet recorded as sent waits for that.
+ConfirmationOutcome confirm(Transaction&, std::string_view token, const Press&, const Client&, const Rules&,
+                            const Moment&);
+
+// The browser that signed up on a page of ours is spared the button: it knows the secret (hex) whose SHA-256
+// went with its request. Confirms that request alone, if the letter names it; anything else changes nothing.
+ConfirmationOutcome confirm_by_browser(Transaction&, std::string_view token, std::string_view secret,
+                                       const Client&, const Rules&, const Moment&);
+
+// Confirms what is still pending of one request, for somebody who has proven that its letter reached her:
+// `method` says how, for the ledger. Empty if nothing was.
+std::vector<Id> confirm_request(Transaction&, Person, const Letter&, const Request&, std::string_view method,
+                                const Client&, const Rules&, const Moment&);
 
 // A fresh letter for an expired link, within the mail budget.
 enum class FreshLetter { unknown, on_its_way, nothing_pending };

@@ -23,6 +23,7 @@ constexpr NewsletterKey keys[] = {
     {"consent", true, "the wording that readers agree to"},
     {"privacy_url", true, "https page linked beside the wording"},
     {"welcome", true, "text of the letter after confirming; none is sent without it"},
+    {"goodbye", true, "text of the letter after leaving; none is sent without it"},
     {"fields", false,
      "what its form may ask: name:type[:required][:length], ...; types text number boolean date"},
     {"listed", false, "true or false: shown on the page of all newsletters"},
@@ -225,7 +226,8 @@ std::optional<std::string> set_newsletter(Newsletter& newsletter, std::string_vi
         newsletter.settings.erase({std::string(key), std::string(locale)});
         return std::nullopt;
     }
-    const bool several_lines = key == "description" || key == "consent" || key == "welcome";
+    const bool several_lines =
+        key == "description" || key == "consent" || key == "welcome" || key == "goodbye";
     std::optional<std::string> problem = text_problem(key, value, several_lines);
     if (!problem && key.starts_with("texts.")) {
         const std::string_view name = key.substr(6);

@@ -5,8 +5,12 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "service/address_change.h"
+#include "service/code.h"
+#include "service/confirmation.h"
 #include "service/ledger.h"
 #include "service/pending.h"
+#include "service/preferences.h"
 #include "service/token.h"
 #include "service/withdrawal.h"
 
@@ -29,7 +33,12 @@ void lapse(Transaction& tx, const Person& person, Request request, std::string_v
            now, nonces);
 }
 
-// Ends a letter that will never go, with the requests that waited for it.
+std::optional<AddressChange> change_of(Reader& reader, const Letter& letter) {
+    return letter.change ? reader.address_change(*letter.change) : std::nullopt;
+}
+
+// Ends a letter that will never go, with the requests that waited for it. A change of address is left as it
+// is: what became of the letter to its new end is nothing that the old one may learn.
 void end_letter(Transaction& tx, const Person& person, Letter& letter, LetterState state,
                 std::string_view why, const Rules& rules, TimeMs now, Nonces& nonces) {
     letter.state = state;
@@ -76,40 +85,80 @@ std::vector<Id> asked_by(const std::vector<Request>& requests, Id letter,
     return out;
 }
 
+// The newsletters that a letter names; nullopt if it has nothing left to say.
+std::optional<std::vector<Id>> named_by(const Letter& letter, const std::vector<Request>& requests,
+                                        const std::vector<Subscription>& subscriptions,
+                                        const Newsletters& newsletters) {
+    std::vector<Id> ids = letter.newsletters;
+    switch (letter.kind) {
+        case LetterKind::preference_link:
+        case LetterKind::address_change:
+            return ids;
+        case LetterKind::confirmation:
+            ids = asked_by(requests, letter.id, subscriptions);
+            break;
+        case LetterKind::already_subscribed:
+            break;
+        case LetterKind::welcome:
+        case LetterKind::goodbye:
+            std::erase_if(ids, [&](Id id) {
+                const Newsletter* newsletter = newsletters.find(id);
+                const Subscription* one = find_subscription(subscriptions, id);
+                if (newsletter == nullptr || newsletter->setting(word(letter.kind), letter.locale).empty())
+                    return true;
+                if (one == nullptr) return true;
+                return letter.kind == LetterKind::goodbye ? one->status != SubscriptionStatus::unsubscribed
+                                                          : one->status != SubscriptionStatus::confirmed;
+            });
+            break;
+    }
+    if (ids.empty()) return std::nullopt;
+    return ids;
+}
+
+std::string confirm_token(const Person& person, const Letter& letter, const Rules& rules) {
+    Token token;
+    token.purpose = TokenPurpose::confirm;
+    token.a = person.id;
+    token.b = letter.id;
+    token.generation = person.generation;
+    token.expires_at = letter.expires_at;
+    return sign(token, rules.keys, letter.key_id);
+}
+
 std::optional<LeasedLetter> lease_one(Transaction& tx, Letter letter, const std::string& mailer,
                                       const Rules& rules, TimeMs now, Nonces& nonces) {
-    const auto person = tx.person(letter.person);
     const auto cancel = [&] {
         letter.state = LetterState::cancelled;
         tx.update(letter);
     };
-    if (!person) {
+    const auto owner = tx.person(letter.person);
+    if (!owner) {
         cancel();
         return std::nullopt;
     }
+    const auto change = change_of(tx, letter);
+    const Person person = addressee(tx, *owner, letter);
     if (letter.expires_at && *letter.expires_at <= now) {
-        end_letter(tx, *person, letter, LetterState::expired, "expired", rules, now, nonces);
+        end_letter(tx, person, letter, LetterState::expired, "expired", rules, now, nonces);
         return std::nullopt;
     }
-    if (suppressed(tx, person->addr_key, rules.keys, now)) {
+    const auto newsletters = tx.newsletters();
+    const std::vector<Subscription> subscriptions = tx.subscriptions_of(person.id);
+    const std::vector<Request> requests = tx.requests_of(person.id);
+    const auto named = named_by(letter, requests, subscriptions, *newsletters);
+    const auto part = change_part(tx, letter, now);
+    if (suppressed(tx, person.addr_key, rules.keys, now) || !named ||
+        (letter.kind == LetterKind::address_change && !part)) {
         cancel();
         return std::nullopt;
     }
-    const std::vector<Subscription> subscriptions = tx.subscriptions_of(person->id);
-    std::vector<Request> requests = tx.requests_of(person->id);
-    const std::vector<Id> asked = letter.kind == LetterKind::confirmation
-                                      ? asked_by(requests, letter.id, subscriptions)
-                                      : letter.newsletters;
-    if (asked.empty()) {
-        cancel();
-        return std::nullopt;
-    }
-    if (!letter.budgeted && !pay(tx, *person, letter, letter.network, rules, now)) {
+    if (!letter.budgeted && !pay(tx, person, letter, letter.network, rules, now)) {
         const TimeMs lapses_at = letter.created_at + rules.budget_wait;
         if (now >= lapses_at) {
-            end_letter(tx, *person, letter, LetterState::expired, "budget", rules, now, nonces);
+            end_letter(tx, person, letter, LetterState::expired, "budget", rules, now, nonces);
         } else {
-            letter.due_at = std::min(budget_allows_at(tx, *person, letter.network, rules, now), lapses_at);
+            letter.due_at = std::min(budget_allows_at(tx, person, letter.network, rules, now), lapses_at);
             tx.update(letter);
         }
         return std::nullopt;
@@ -118,8 +167,10 @@ std::optional<LeasedLetter> lease_one(Transaction& tx, Letter letter, const std:
     if (!letter.first_leased_at) {
         letter.first_leased_at = now;
         letter.expires_at = now + rules.link_life;
+        if (letter.kind == LetterKind::preference_link) letter.expires_at = now + preferences_life;
+        if (part == LeasedLetter::ChangePart::done) letter.expires_at = *change->done_at + take_back_life;
         letter.key_id = rules.keys.newest();
-        letter.newsletters = asked;
+        letter.newsletters = *named;
     }
     letter.state = LetterState::leased;
     letter.leased_by = mailer;
@@ -127,19 +178,20 @@ std::optional<LeasedLetter> lease_one(Transaction& tx, Letter letter, const std:
     tx.update(letter);
 
     LeasedLetter leased;
-    const auto newsletters = tx.newsletters();
     for (const Id id : letter.newsletters) {
         const Newsletter* newsletter = newsletters->find(id);
         if (newsletter == nullptr) continue;
-        LeasedLetter::Named named{id, newsletter->slug, newsletter->name(letter.locale), ""};
-        if (const Subscription* subscription = find_subscription(subscriptions, id)) {
-            named.unsubscribe_token = unsubscribe_token(subscription->id, rules, letter.key_id);
-        }
+        LeasedLetter::Named one{id, newsletter->slug, newsletter->name(letter.locale), "", ""};
+        if (letter.kind == LetterKind::welcome || letter.kind == LetterKind::goodbye)
+            one.text = newsletter->setting(word(letter.kind), letter.locale);
+        const Subscription* subscription = find_subscription(subscriptions, id);
+        if (subscription != nullptr && letter.kind != LetterKind::goodbye)
+            one.unsubscribe_token = unsubscribe_token(subscription->id, rules, letter.key_id);
         if (leased.newsletters.empty()) {
             leased.from = newsletter->setting("from");
             leased.reply_to = newsletter->setting("reply_to");
         }
-        leased.newsletters.push_back(std::move(named));
+        leased.newsletters.push_back(std::move(one));
     }
     leased.asked_at = letter.created_at;
     for (const Request& request : requests) {
@@ -148,16 +200,31 @@ std::optional<LeasedLetter> lease_one(Transaction& tx, Letter letter, const std:
             break;
         }
     }
-    if (letter.kind == LetterKind::confirmation) {
-        Token token;
-        token.purpose = TokenPurpose::confirm;
-        token.a = person->id;
-        token.b = letter.id;
-        token.generation = person->generation;
-        token.expires_at = letter.expires_at;
-        leased.confirm_token = sign(token, rules.keys, letter.key_id);
+    switch (letter.kind) {
+        case LetterKind::confirmation:
+            leased.confirm_token = confirm_token(person, letter, rules);
+            leased.code = confirmation_code(letter.id, letter.key_id, rules.keys);
+            break;
+        case LetterKind::preference_link:
+            leased.preferences_token = preferences_token(person, letter, rules);
+            break;
+        case LetterKind::address_change:
+            leased.change_part = *part;
+            leased.old_address = masked(change->from.address);
+            leased.new_address = masked(change->to.address);
+            leased.asked_at = change->asked_at;
+            if (*part == LeasedLetter::ChangePart::done) {
+                leased.undo_token = address_undo_token(*change, rules, letter.key_id);
+            } else if (*part != LeasedLetter::ChangePart::taken) {
+                leased.confirm_token = confirm_token(person, letter, rules);
+            }
+            break;
+        case LetterKind::already_subscribed:
+        case LetterKind::welcome:
+        case LetterKind::goodbye:
+            break;
     }
-    leased.person = *person;
+    leased.person = person;
     leased.letter = std::move(letter);
     return leased;
 }
@@ -189,6 +256,7 @@ std::vector<LeasedLetter> lease(Transaction& tx, const std::string& mailer, std:
             lapse(tx, *person, request, "budget", rules, now, nonces);
         }
     }
+    resume_ended_pauses(tx, rules, now, nonces);
     std::vector<LeasedLetter> leased;
     while (leased.size() < limit) {
         // Each letter that comes up here is leased, put off or ended, so the next look finds others.
@@ -206,6 +274,7 @@ bool work_waits(Reader& reader, const std::function<bool(const std::string&)>& a
                 TimeMs now) {
     if (!reader.due_letters(now, 1).empty()) return true;
     if (!reader.waiting_requests(now - rules.budget_wait, 1).empty()) return true;
+    if (!reader.ended_pauses(now, 1).empty()) return true;
     const std::vector<Letter> leased = reader.leased_letters();
     return std::any_of(leased.begin(), leased.end(),
                        [&](const Letter& letter) { return lease_ended(letter, alive, rules, now); });
@@ -223,8 +292,9 @@ void record_result(Transaction& tx, Id id, const std::string& mailer, const Resu
     Nonces nonces(moment.seed);
     auto letter = tx.letter(id);
     if (!letter) return;  // erased meanwhile
-    const auto person = tx.person(letter->person);
-    if (!person) return;
+    const auto owner = tx.person(letter->person);
+    if (!owner) return;
+    const Person person = addressee(tx, *owner, *letter);
     const bool mine = letter->state == LetterState::leased && letter->leased_by == mailer;
     if (!mine && result.kind != Result::Kind::delivered) return;
 
@@ -242,24 +312,24 @@ void record_result(Transaction& tx, Id id, const std::string& mailer, const Resu
             tx.update(*letter);
             const std::string_view certain = result.kind == kind ? "true" : "false";
             record(tx, rules.keys,
-                   {EventKind::letter_sent, person->id,
+                   {EventKind::letter_sent, person.id,
                     fmt::format(R"({{"letter":{},"kind":"{}","message_id":{},"certain":{}}})", letter->id,
                                 word(letter->kind), json_string(letter->message_id), certain),
-                    identity_json(*person), fmt::format(R"({{"reply":{}}})", json_string(letter->reply))},
+                    identity_json(person), fmt::format(R"({{"reply":{}}})", json_string(letter->reply))},
                    now, nonces);
-            if (letter->kind == LetterKind::confirmation) enqueue_waiting(tx, *person, rules, now, nonces);
+            if (letter->kind == LetterKind::confirmation) enqueue_waiting(tx, person, rules, now, nonces);
             return;
         }
         case Result::Kind::refused: {
             letter->mailbox_unknown = result.mailbox_unknown;
             record(tx, rules.keys,
-                   {EventKind::letter_refused, person->id,
+                   {EventKind::letter_refused, person.id,
                     fmt::format(R"({{"letter":{},"kind":"{}","message_id":{}}})", letter->id,
                                 word(letter->kind), json_string(letter->message_id)),
-                    identity_json(*person), fmt::format(R"({{"reply":{}}})", json_string(letter->reply))},
+                    identity_json(person), fmt::format(R"({{"reply":{}}})", json_string(letter->reply))},
                    now, nonces);
             if (letter->kind == LetterKind::confirmation) {
-                for (Subscription& subscription : tx.subscriptions_of(person->id)) {
+                for (Subscription& subscription : tx.subscriptions_of(person.id)) {
                     const bool named = std::find(letter->newsletters.begin(), letter->newsletters.end(),
                                                  subscription.newsletter) != letter->newsletters.end();
                     if (!named || subscription.status != SubscriptionStatus::pending) continue;
@@ -267,7 +337,7 @@ void record_result(Transaction& tx, Id id, const std::string& mailer, const Resu
                     tx.update(subscription);
                 }
             }
-            end_letter(tx, *person, *letter, LetterState::refused, "refused", rules, now, nonces);
+            end_letter(tx, person, *letter, LetterState::refused, "refused", rules, now, nonces);
             return;
         }
         case Result::Kind::try_later:
@@ -275,7 +345,7 @@ void record_result(Transaction& tx, Id id, const std::string& mailer, const Resu
             if (result.counts) ++letter->attempts;
             if (kind == Result::Kind::uncertain) ++letter->uncertain;
             if (letter->expires_at && result.next_attempt_at >= *letter->expires_at) {
-                end_letter(tx, *person, *letter, LetterState::expired, "expired", rules, now, nonces);
+                end_letter(tx, person, *letter, LetterState::expired, "expired", rules, now, nonces);
                 return;
             }
             letter->state = kind == Result::Kind::uncertain ? LetterState::uncertain : LetterState::deferred;

@@ -22,17 +22,32 @@ struct LeasedLetter {
     struct Named {
         Id newsletter = 0;
         std::string slug, name;
+        std::string text;               // welcome, goodbye: what the newsletter says in it
         std::string unsubscribe_token;  // "" if there is no subscription
     };
     std::vector<Named> newsletters;
     std::string from, reply_to;  // settings of the first newsletter; "" means the installation's
     TimeMs asked_at = 0;         // of the first request
-    std::string confirm_token;   // confirmation only; also opens "this was not me"
+    std::string confirm_token;   // confirmation; also opens "this was not me". address_change: asks this end
+    std::string code;            // confirmation: six digits, service/code.h
+    std::string preferences_token;  // preference_link
+
+    // address_change. `person` above is then whom the letter goes to.
+    enum class ChangePart {
+        ask_old,  // do you want to leave this address?
+        ask_new,  // do you want to be reached here?
+        taken,    // to the new end: somebody proven has this address already, nothing will change
+        done,     // to the old end: it is done, and can be taken back
+    } change_part = ChangePart::ask_old;
+    std::string old_address, new_address;  // masked
+    std::string undo_token;                // done
 };
 
 // Up to `limit` due letters, now leased by this mailer. On the way: frees the leases of dead mailers (`alive`
-// tells) and those older than the cap, lets requests lapse that waited too long, pays letters that waited for
-// the budget, expires letters whose time ran out and cancels those that have nothing left to say.
+// tells) and those older than the cap, ends pauses whose time has come, lets requests lapse that waited too
+// long, pays letters that waited for the budget, expires letters whose time ran out and cancels those that
+// have nothing left to say. The link of a preference_link lives for an hour from its first lease, others for
+// rules.link_life.
 std::vector<LeasedLetter> lease(Transaction&, const std::string& mailer, std::size_t limit,
                                 const std::function<bool(const std::string&)>& alive, const Rules&,
                                 const Moment&);
@@ -53,7 +68,8 @@ struct Result {
 
 // Records what became of a leased letter. A letter that is no longer this mailer's is left alone unless it
 // was delivered. given_back: not tried; due again at once. What would be due after the link's life expires
-// instead. An uncertain letter goes once more; uncertain again, it counts as sent.
+// instead. The requests that waited for a letter lapse when it ends unsent. An uncertain letter goes once
+// more; uncertain again, it counts as sent.
 void record_result(Transaction&, Id letter, const std::string& mailer, const Result&, const Rules&,
                    const Moment&);
 

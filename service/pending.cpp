@@ -91,6 +91,39 @@ Letter enqueue(Transaction& tx, const Person& person, LetterKind kind, const std
     return letter;
 }
 
+namespace {
+
+void enqueue_own(Transaction& tx, const Person& person, LetterKind kind, const std::vector<Id>& newsletters,
+                 const Rules& rules, TimeMs now, Nonces& nonces) {
+    const auto all = tx.newsletters();
+    for (const Id id : newsletters) {
+        const Newsletter* newsletter = all->find(id);
+        if (newsletter == nullptr || newsletter->setting(word(kind), person.locale).empty()) continue;
+        const std::vector<Letter> earlier = tx.letters_of(person.id);
+        // Joining and leaving by turns must not become a way to flood her.
+        const bool had_one = std::any_of(earlier.begin(), earlier.end(), [&](const Letter& one) {
+            return one.kind == kind && one.newsletters == std::vector<Id>{id} &&
+                   one.created_at + day_ms > now && one.state != LetterState::cancelled;
+        });
+        if (had_one) continue;
+        Letter letter = enqueue(tx, person, kind, person.locale, "", true, rules, now, nonces);
+        letter.newsletters = {id};
+        tx.add(letter);
+    }
+}
+
+}  // namespace
+
+void enqueue_welcome(Transaction& tx, const Person& person, const std::vector<Id>& newsletters,
+                     const Rules& rules, TimeMs now, Nonces& nonces) {
+    enqueue_own(tx, person, LetterKind::welcome, newsletters, rules, now, nonces);
+}
+
+void enqueue_goodbye(Transaction& tx, const Person& person, const std::vector<Id>& newsletters,
+                     const Rules& rules, TimeMs now, Nonces& nonces) {
+    enqueue_own(tx, person, LetterKind::goodbye, newsletters, rules, now, nonces);
+}
+
 void enqueue_waiting(Transaction& tx, const Person& person, const Rules& rules, TimeMs now, Nonces& nonces) {
     std::vector<Request> waiting = tx.requests_of(person.id);
     std::erase_if(waiting, [&](const Request& request) {

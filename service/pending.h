@@ -27,6 +27,15 @@ bool suppressed(Reader&, std::string_view addr_key, const Keyring&, TimeMs now);
 Letter enqueue(Transaction&, const Person&, LetterKind, const std::string& locale, const std::string& network,
                bool over_budget, const Rules&, TimeMs now, Nonces&);
 
+// The letters that a newsletter's own settings (`welcome`, `goodbye`) ask for: one for each of these
+// newsletters that has the text in the person's language, at most one of a kind and newsletter a day. The
+// mail budget does not count them: only her own proven act causes one. Call it in the unit of that act, after
+// the person and her subscriptions have been updated.
+void enqueue_welcome(Transaction&, const Person&, const std::vector<Id>& newsletters, const Rules&,
+                     TimeMs now, Nonces&);
+void enqueue_goodbye(Transaction&, const Person&, const std::vector<Id>& newsletters, const Rules&,
+                     TimeMs now, Nonces&);
+
 // Pays for a letter that waits for the budget, if it allows one to this network now. Changes the letter, not
 // its row.
 bool pay(Transaction&, const Person&, Letter&, const std::string& network, const Rules&, TimeMs now);

@@ -70,8 +70,8 @@ struct Request {
     std::string form;
     std::string ip;
     std::string user_agent;
-    std::string network;       // client network of ip, service/client.h
-    std::string browser;       // hash (hex) of the secret that her browser keeps; "": no form of our own pages
+    std::string network;  // client network of ip, service/client.h
+    std::string browser;  // hash (hex) of the secret that her browser keeps; "": no form of our own pages
     std::optional<Id> letter;  // that asks for its confirmation; none while it waits for one
 };
 

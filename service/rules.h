@@ -20,6 +20,7 @@ struct Rules {
     DurationMs budget_wait = 72 * hour_ms;  // a request that gets no letter within this time lapses
     DurationMs link_life = 72 * hour_ms;    // of a confirmation link, from the letter's first lease
     DurationMs lease_cap = 30 * minute_ms;
+    std::vector<Rate> preference_links = {};  // the budget of preference_link letters; empty: none
 };
 
 }  // namespace zgoda::service

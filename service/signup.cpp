@@ -279,6 +279,8 @@ std::variant<Signup, Refusal> check_signup(SignupForm form, const Rules& rules) 
     if (form.consent.size() > max_newsletters) problems.add("/consent", "too_many");
     if (form.client.user_agent.size() > 256) form.client.user_agent.resize(256);
     if (!plain(form.client.user_agent)) form.client.user_agent.clear();
+    // What no script of ours made is worth nothing, but no reason to turn a reader away.
+    if (form.browser.size() != 64 || !from_hex(form.browser)) form.browser.clear();
 
     if (!problems.found().empty()) {
         return Refusal{std::move(problems.found()), std::move(signup.suggestion), locale};
@@ -341,10 +343,17 @@ SignupOutcome subscribe(Transaction& tx, const Signup& signup, const Rules& rule
         tx.add(*person);
     }
 
+    std::vector<Request> earlier;
+    if (known) earlier = tx.requests_of(person->id);
     Request request;
     request.id = tx.new_id();
     request.person = person->id;
     request.asked_at = now;
+    // A ticket finds its request by the time, so no two of a person have the same.
+    while (std::any_of(earlier.begin(), earlier.end(),
+                       [&](const Request& other) { return other.asked_at == request.asked_at; })) {
+        ++request.asked_at;
+    }
     request.wishes = asked.wishes;
     request.locale = outcome.locale;
     request.name = form.name;
@@ -354,6 +363,9 @@ SignupOutcome subscribe(Transaction& tx, const Signup& signup, const Rules& rule
     request.ip = form.client.ip;
     request.user_agent = form.client.user_agent;
     request.network = client_network(form.client.ip);
+    request.browser = form.browser;
+    outcome.ticket = {person->id, 0, earlier.empty() ? request.id : slot_of(tx, request, earlier, now),
+                      request.asked_at, person->generation};
 
     if (no_letters) {
         request.state = RequestState::suppressed;
@@ -404,8 +416,6 @@ SignupOutcome subscribe(Transaction& tx, const Signup& signup, const Rules& rule
                                  json_string(request.form));
     event.evidence = evidence_json(request.ip, request.user_agent);
     record(tx, rules.keys, std::move(event), now, nonces);
-
-    outcome.ticket.issued_at = now;
     return outcome;
 }
 

@@ -26,6 +26,7 @@ struct SignupForm {
     std::string form;
     std::vector<std::string> consent;
     std::string website;  // the honeypot
+    std::string browser;  // SHA-256 (hex) of a secret that her browser keeps; only from pages of our own
     Client client;
 };
 

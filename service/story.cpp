@@ -98,9 +98,10 @@ std::string tell(const Letter& letter, const Newsletters& newsletters) {
                        : " lapsed: the mail budget of this address had no room for it within 72 hours";
             break;
         case LetterState::cancelled:
-            out += " was cancelled, it had nothing left to ask";
+            out += " was cancelled, it had nothing left to say";
             break;
     }
+    if (letter.suspect) out += "; its button was pressed as machines press, so the page asked once more";
     if (!letter.reply.empty()) out += fmt::format("; the server said: {}", letter.reply);
     return out + fmt::format(". Message-ID <{}>", letter.message_id);
 }
@@ -145,11 +146,30 @@ std::optional<std::string> tell(const Event& event) {
         case EventKind::confirmed:
             return fmt::format("confirmed {} by {}{}.", slugs, method, from);
         case EventKind::declined:
+            if (details.contains("change"))
+                return fmt::format("said \"this was not me\" to a change of address{}.", from);
             return method == "not_me" ? fmt::format("said \"this was not me\"{}; declined: {}.", from,
                                                     slugs.empty() ? "nothing was pending" : slugs)
                                       : fmt::format("declined {}{}.", slugs, from);
         case EventKind::withdrawn:
-            return fmt::format("left {} by {}{}.", slugs, method, from);
+            return fmt::format("left {} by {}{}{}.", slugs, method, from,
+                               details.contains("reason")
+                                   ? fmt::format("; her reason: {}", text_in(details, "reason"))
+                                   : std::string());
+        case EventKind::withdrawal_undone:
+            return fmt::format("took back leaving {}{}.", slugs, from);
+        case EventKind::paused:
+            return fmt::format("paused {} until {}{}.", slugs, text_in(details, "until"), from);
+        case EventKind::resumed:
+            return method == "time" ? fmt::format("the pause of {} ended.", slugs)
+                                    : fmt::format("resumed {}{}.", slugs, from);
+        case EventKind::address_changed: {
+            const boost::json::object identity = parsed(event.identity);
+            return fmt::format("{} from {} to {}{}.",
+                               method == "taken_back" ? "a change of address was taken back:"
+                                                      : "both ends confirmed: the address changed",
+                               text_in(identity, "old"), text_in(identity, "new"), from);
+        }
         case EventKind::suppressed:
             return fmt::format("no more letters: {}.", text_in(details, "reason"));
         case EventKind::unsuppressed:

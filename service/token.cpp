@@ -10,6 +10,7 @@ constexpr std::string_view version = "v1.";
 constexpr std::size_t tag_size = 16;
 constexpr std::size_t signed_size = 1 + 1 + 4 + 8 + 8 + 2;
 constexpr std::uint32_t never = 0xFFFFFFFF;
+constexpr DurationMs page_nonce_life = 24 * hour_ms;
 
 KeyUse use_of(TokenPurpose purpose) {
     switch (purpose) {
@@ -104,14 +105,21 @@ std::string page_nonce(std::string_view link_token, TimeMs now, const Keyring& k
     token.purpose = TokenPurpose::page;
     token.a = now;
     token.b = binding(link_token);
-    token.expires_at = now + 24 * hour_ms;
+    token.expires_at = now + page_nonce_life;
     return sign(token, keys, keys.newest());
 }
 
-bool page_nonce_valid(std::string_view nonce, std::string_view link_token, TimeMs now, const Keyring& keys) {
+std::optional<DurationMs> page_nonce_age(std::string_view nonce, std::string_view link_token, TimeMs now,
+                                         const Keyring& keys) {
     const auto token = verify(nonce, TokenPurpose::page, keys);
-    return token && token->b == binding(link_token) && !expired(*token, now) &&
-           token->a <= now + 300 * second_ms;
+    if (!token || token->b != binding(link_token)) return std::nullopt;
+    const DurationMs age = now - token->a;
+    if (age > page_nonce_life || age < -300 * second_ms) return std::nullopt;
+    return age;
+}
+
+bool page_nonce_valid(std::string_view nonce, std::string_view link_token, TimeMs now, const Keyring& keys) {
+    return page_nonce_age(nonce, link_token, now, keys).value_or(0) >= second_ms;
 }
 
 }  // namespace zgoda::service

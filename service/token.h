@@ -35,9 +35,14 @@ std::optional<Token> verify(std::string_view text, TokenPurpose, const Keyring&)
 // Clocks differ: a token is taken for 300 s longer than it says.
 bool expired(const Token&, TimeMs now);
 
-// A page's form carries this nonce, bound to the link that the page belongs to. POST without a fresh one
-// shows the page again instead of acting, so that blind replays of a link do nothing. Lives 24 hours.
+// A page's form carries this nonce, bound to the link that the page belongs to. POST without a valid one
+// shows the page again instead of acting, so that blind replays of a link do nothing; nor do machines that
+// post at once: a nonce is valid from 1 second to 24 hours after it was made.
 std::string page_nonce(std::string_view link_token, TimeMs now, const Keyring&);
 bool page_nonce_valid(std::string_view nonce, std::string_view link_token, TimeMs now, const Keyring&);
+// How old it is, if it is ours, for this link and younger than 24 hours. Clocks of two machines differ: may
+// be a little less than 0.
+std::optional<DurationMs> page_nonce_age(std::string_view nonce, std::string_view link_token, TimeMs now,
+                                         const Keyring&);
 
 }  // namespace zgoda::service

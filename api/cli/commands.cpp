@@ -216,7 +216,8 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
     verb->add_option("SLUG", preview_options.slug, "the newsletter")->required();
     verb->add_option("--kind", kind, "which letter")
         ->capture_default_str()
-        ->check(CLI::IsMember({"confirmation", "already_subscribed"}));
+        ->check(CLI::IsMember({"confirmation", "already_subscribed", "preference_link", "address_change",
+                               "welcome", "goodbye"}));
     verb->add_option("--locale", preview_options.locale,
                      "in this language; the newsletter's own if not given")
         ->type_name("LOCALE");
@@ -227,8 +228,8 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
         command.verb = preview_options;
     });
 
-    CLI::App* newsletter =
-        group_of("newsletter", "Newsletters and their settings: add, list, show, edit, rename, close, open.");
+    CLI::App* newsletter = group_of(
+        "newsletter", "Newsletters and their settings: add, list, show, edit, rename, close, open, embed.");
     NewsletterAdd add_options;
     SettingOptions add_settings;
     verb = verb_of(newsletter, "add", "Makes a newsletter. Its slug is its name in links and forms.");
@@ -283,6 +284,11 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
     verb = verb_of(newsletter, "open", "Takes signups again.");
     verb->add_option("SLUG", open_options.slug, "the newsletter")->required();
     runs(verb, open_options);
+
+    NewsletterEmbed embed_options;
+    verb = verb_of(newsletter, "embed", "Prints what puts its form on a page of another site.");
+    verb->add_option("SLUG", embed_options.slug, "the newsletter")->required();
+    runs(verb, embed_options);
 
     Export export_options;
     std::string status = "confirmed", changed_since, format = "csv";

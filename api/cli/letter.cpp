@@ -7,6 +7,8 @@
 #include "api/cli/sending.h"
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
+#include "service/confirmation.h"
+#include "service/preferences.h"
 #include "service/story.h"
 
 namespace zgoda::cli {
@@ -33,15 +35,37 @@ Exit letter_preview(const LetterPreview& options, const config::Settings& settin
     sample.letter.kind = options.kind;
     sample.letter.locale = rules.texts.choose(options.locale, "", newsletter->locale());
     sample.letter.created_at = now;
-    sample.letter.expires_at = now + rules.link_life;
+    sample.letter.expires_at =
+        now +
+        (options.kind == service::LetterKind::preference_link ? service::preferences_life : rules.link_life);
     sample.letter.message_id = "preview@" + rules.message_id_domain;
     sample.person.address = sample.person.envelope = "reader@example.org";
-    sample.newsletters.push_back(
-        {newsletter->id, newsletter->slug, newsletter->name(sample.letter.locale), "v1.sample"});
-    sample.from = newsletter->setting("from");
-    sample.reply_to = newsletter->setting("reply_to");
+    service::LeasedLetter::Named named{newsletter->id, newsletter->slug,
+                                       newsletter->name(sample.letter.locale), "", "v1.sample"};
+    const bool own_text =
+        options.kind == service::LetterKind::welcome || options.kind == service::LetterKind::goodbye;
+    if (own_text) {
+        named.text = newsletter->setting(service::word(options.kind), sample.letter.locale);
+        if (named.text.empty()) {
+            named.text = fmt::format(
+                "(What `zgoda newsletter edit {} --{} TEXT` says. Without it this letter is not sent.)",
+                newsletter->slug, service::word(options.kind));
+            fmt::print(stderr, "zgoda: warning: {} has no {} text, so no such letter is sent\n",
+                       newsletter->slug, service::word(options.kind));
+        }
+    }
+    const bool of_newsletters = options.kind != service::LetterKind::preference_link &&
+                                options.kind != service::LetterKind::address_change;
+    if (of_newsletters) {
+        sample.newsletters.push_back(std::move(named));
+        sample.from = newsletter->setting("from");
+        sample.reply_to = newsletter->setting("reply_to");
+    }
     sample.asked_at = now;
-    sample.confirm_token = "v1.sample";
+    sample.code = "123456";
+    sample.confirm_token = sample.preferences_token = "v1.sample";
+    sample.old_address = service::masked(sample.person.address);
+    sample.new_address = service::masked("new.address@example.org");
 
     const mailer::Stationery stationery = stationery_of(settings);
     Output output(options.output);

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "api/cli/sending.h"
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
+#include "api/http/embed.h"
 #include "service/story.h"
 
 namespace zgoda::cli {
@@ -194,6 +196,23 @@ Exit newsletter_open(const NewsletterOpen& options, service::Store& store) {
                                  newsletter.open = options.open;
                                  return std::optional<std::string>();
                              });
+}
+
+Exit newsletter_embed(const NewsletterEmbed& options, const config::Settings& settings,
+                      const service::Texts& texts, service::Store& store) {
+    const auto templates = letter_templates(settings, texts);
+    if (const auto* problem = std::get_if<config::Problem>(&templates))
+        return fail(Exit::usage, problem->sentence);
+    std::shared_ptr<const service::Newsletters> all;
+    service::look(store, [&](service::Reader& reader) { all = reader.newsletters(); });
+    const Newsletter* newsletter = all->find(options.slug);
+    if (newsletter == nullptr) return not_found(options.slug);
+    const http::Script script =
+        http::embed_script(std::get<mailer::Templates>(templates).at("embed.js"), texts);
+    fmt::print("{}", http::snippet(script, *newsletter, settings.server.public_url));
+    if (settings.server.allowed_origins.empty())
+        fmt::print(stderr, "zgoda: no site may use it yet: name its origin in server.allowed_origins\n");
+    return Exit::done;
 }
 
 }  // namespace zgoda::cli

@@ -94,12 +94,14 @@ bool database_exists(const config::Settings& settings) {
 service::Rules rules_of(const config::Settings& settings, const service::Keyring& keys,
                         const service::Texts& texts) {
     service::Rules rules{keys, texts, settings.budget.per_address, settings.mail.from.domain(), {}};
+    rules.preference_links = settings.budget.preference_links;
     return rules;
 }
 
 service::NewsletterRules newsletter_rules_of(const config::Settings& settings, const service::Texts& texts) {
     service::NewsletterRules rules{config::sender_domains(settings), texts.locales(), {}};
-    for (const auto& [key, text] : texts.language("en")) rules.text_keys.push_back(key);
+    for (const auto& [key, text] : texts.language("en"))
+        if (key.starts_with("form.")) rules.text_keys.push_back(key.substr(5));
     return rules;
 }
 

@@ -102,12 +102,17 @@ struct NewsletterOpen {
     std::string slug;
     bool open = true;  // false: close
 };
+struct NewsletterEmbed {
+    std::string slug;
+};
 Exit newsletter_add(const NewsletterAdd&, const service::NewsletterRules&, service::Store&);
 Exit newsletter_edit(const NewsletterEdit&, const service::NewsletterRules&, service::Store&);
 Exit newsletter_list(const NewsletterList&, service::Store&);
 Exit newsletter_show(const NewsletterShow&, service::Store&);
 Exit newsletter_rename(const NewsletterRename&, service::Store&);
 Exit newsletter_open(const NewsletterOpen&, service::Store&);
+Exit newsletter_embed(const NewsletterEmbed&, const config::Settings&, const service::Texts&,
+                      service::Store&);
 
 struct Export {
     std::string newsletter;  // "": all
@@ -172,8 +177,8 @@ struct CheckConfig {};
 Exit check_config(const CheckConfig&, const config::Settings&);
 
 using Verb = std::variant<Serve, Mail, MailTest, MailStatus, LetterPreview, NewsletterAdd, NewsletterEdit,
-                          NewsletterList, NewsletterShow, NewsletterRename, NewsletterOpen, Export,
-                          SubscriberShow, SubscriberExplain, SubscriberUnsubscribe, SubscriberResend,
+                          NewsletterList, NewsletterShow, NewsletterRename, NewsletterOpen, NewsletterEmbed,
+                          Export, SubscriberShow, SubscriberExplain, SubscriberUnsubscribe, SubscriberResend,
                           SubscriberErase, ConsentShow, ConsentVerify, Migrate, CheckConfig>;
 
 }  // namespace zgoda::cli

@@ -5,6 +5,7 @@
 
 #include "api/http/accept.h"
 #include "api/http/form.h"
+#include "api/http/preference_pages.h"
 #include "api/http/store_awaitable.h"
 #include "api/http/subscriptions.h"
 #include "service/confirmation.h"
@@ -62,16 +63,29 @@ Response expired_link(const Request& request, const Site& site, const std::strin
     return site.pages.message(frame_of(site, 410, view.locale, "page.expired_title"), message);
 }
 
-Response offer(const Site& site, const std::string& token, const ConfirmationView& view,
-               std::string_view problem) {
-    const Frame frame = frame_of(site, 200, view.locale, "page.confirm_title");
+// Which answer to which post a page is.
+struct Asked {
+    std::string_view problem;  // the text to show, "" for none
+    bool before = false;       // this is not the first page: no script presses its button
+    bool once_more = false;    // its button is the second one
+};
+
+// What the nonce of a page is bound to. The two kinds must not be taken for each other.
+std::string bound_to(const std::string& token, bool once_more) {
+    return (once_more ? "once more " : "") + token;
+}
+
+Response offer(const Site& site, const std::string& token, const ConfirmationView& view, const Asked& asked) {
+    Frame frame = frame_of(site, 200, view.locale, "page.confirm_title");
+    frame.script = true;
     PageData data;
     data.set("title", frame.title);
     data.set("lead",
              service::fill(site.text(view.locale, "page.confirm_lead"), {{"address", view.masked_address}}));
     data.set("action", link("/confirm", token));
-    data.set("nonce", service::page_nonce(token, site.now(), site.rules.keys));
-    if (!problem.empty()) put(data, "problem", site.text(view.locale, problem));
+    data.set("nonce", service::page_nonce(bound_to(token, asked.once_more), site.now(), site.rules.keys));
+    data.set("asked", asked.before);
+    if (!asked.problem.empty()) put(data, "problem", site.text(view.locale, asked.problem));
     data.set("choose", site.text(view.locale, "page.choose"));
     PageData offers(PageData::type::list);
     for (const service::Offer& one : view.offers) {
@@ -110,12 +124,12 @@ Response declined(const Site& site, const ConfirmationView& view) {
 }
 
 Response confirmation_page(const Request& request, const Site& site, const std::string& token,
-                           const ConfirmationView& view, bool just_now, std::string_view problem) {
+                           const ConfirmationView& view, bool just_now, const Asked& asked) {
     switch (view.kind) {
         case Kind::expired:
             return expired_link(request, site, token, view);
         case Kind::open:
-            return offer(site, token, view, problem);
+            return offer(site, token, view, asked);
         case Kind::confirmed:
             return confirmed(site, view, just_now);
         case Kind::declined:
@@ -128,7 +142,10 @@ Response confirmation_page(const Request& request, const Site& site, const std::
 
 struct Post {
     bool from_page = false;  // carries the nonce of a page that we showed for this link
+    bool too_soon = false;   // but only just
+    bool once_more = false;  // and it was the second page
     bool resend = false;
+    std::string browser;
     std::vector<std::string> newsletters;
 };
 
@@ -137,8 +154,17 @@ Post read_post(const Request& request, const Site& site, const std::string& toke
     const auto form = parse_form(request.content_type, request.body);
     if (!form) return post;
     for (const FormField& field : *form) {
-        if (field.name == "nonce")
-            post.from_page = service::page_nonce_valid(field.value, token, site.now(), site.rules.keys);
+        if (field.name == "nonce") {
+            for (const bool once_more : {false, true}) {
+                const auto age = service::page_nonce_age(field.value, bound_to(token, once_more), site.now(),
+                                                         site.rules.keys);
+                if (!age) continue;
+                post.from_page = true;
+                post.too_soon = *age < service::second_ms;
+                post.once_more = once_more;
+            }
+        }
+        if (field.name == "browser") post.browser = field.value;
         if (field.name == "resend") post.resend = field.value == "1";
         if (field.name == "newsletter") post.newsletters.push_back(field.value);
     }
@@ -155,12 +181,34 @@ asio::awaitable<service::CommitResult> look_up(const Site& site, std::string tok
     co_return result;
 }
 
-asio::awaitable<Response> show_again(Request& request, const Site& site, std::string token,
+// The token of no confirmation letter: it may be of one about a change of address.
+asio::awaitable<Response> address_change(Request& request, const Site& site) {
+    return request.method == Method::post ? act_address_change(request, site)
+                                          : show_address_change(request, site);
+}
+
+asio::awaitable<Response> refusal_of_address_change(Request& request, const Site& site) {
+    return request.method == Method::post ? act_refuse_address_change(request, site)
+                                          : show_refuse_address_change(request, site);
+}
+
+asio::awaitable<Response> show_again(Request& request, const Site& site, std::string token, Post post,
                                      std::string_view problem) {
     const auto view = std::make_shared<ConfirmationView>();
     const auto result = co_await look_up(site, token, view);
     if (result.commit != service::Commit::done) co_return unavailable(request, site, result);
-    co_return confirmation_page(request, site, token, *view, false, problem);
+    if (view->kind == Kind::unknown) {
+        auto response = co_await address_change(request, site);
+        co_return response;
+    }
+    if (post.from_page && post.browser.empty()) {
+        for (service::Offer& one : view->offers) {
+            one.ticked = std::find(post.newsletters.begin(), post.newsletters.end(), one.slug) !=
+                         post.newsletters.end();
+        }
+    }
+    const Asked asked{problem, request.method == Method::post, post.once_more};
+    co_return confirmation_page(request, site, token, *view, false, asked);
 }
 
 asio::awaitable<Response> resend(Request& request, const Site& site, Limiter& limiter, std::string token) {
@@ -201,45 +249,76 @@ asio::awaitable<Response> show_not_me_page(Request& request, const Site& site, b
     const auto view = std::make_shared<ConfirmationView>();
     const auto result = co_await look_up(site, token, view);
     if (result.commit != service::Commit::done) co_return unavailable(request, site, result);
-    if (view->kind == Kind::unknown) co_return unknown_link(request, site);
+    if (view->kind == Kind::unknown) {
+        auto response = co_await refusal_of_address_change(request, site);
+        co_return response;
+    }
     co_return ask_not_me(site, token, *view, again);
 }
 
 }  // namespace
 
+bool PressedLinks::crowded(const std::string& network, const std::string& token, service::TimeMs now) {
+    constexpr service::DurationMs together = 2 * service::second_ms;
+    constexpr std::size_t most_networks = 10'000;
+    const std::lock_guard lock(mutex_);
+    if (latest_.size() >= most_networks) {
+        std::erase_if(latest_, [&](const auto& one) { return one.second.at + together < now; });
+        if (latest_.size() >= most_networks) latest_.clear();
+    }
+    Pressed& latest = latest_[network];
+    const bool crowded = !latest.token.empty() && latest.token != token && now <= latest.at + together;
+    latest = {token, now};
+    return crowded;
+}
+
 asio::awaitable<Response> show_confirm(Request& request, const Site& site) {
     const std::string token = token_of(request);
-    auto response = co_await show_again(request, site, token, "");
+    const Post nothing;  // a temporary here would be destroyed twice: g++ 12
+    auto response = co_await show_again(request, site, token, nothing, "");
     co_return response;
 }
 
-asio::awaitable<Response> act_confirm(Request& request, const Site& site, Limiter& limiter) {
+asio::awaitable<Response> act_confirm(Request& request, const Site& site, Limiter& limiter,
+                                      PressedLinks& pressed) {
     const std::string token = token_of(request);
     const Post post = read_post(request, site, token);
-    if (post.from_page && post.resend) {
+    if (post.from_page && !post.too_soon && post.resend) {
         auto response = co_await resend(request, site, limiter, token);
         co_return response;
     }
-    if (!post.from_page || post.newsletters.empty()) {
-        const std::string_view problem = post.from_page ? "page.tick_one" : "page.again";
-        auto response = co_await show_again(request, site, token, problem);
+    const bool by_script = !post.browser.empty();
+    if (!post.from_page || (!by_script && (post.too_soon || post.newsletters.empty()))) {
+        const std::string_view problem = post.from_page && !post.too_soon ? "page.tick_one" : "page.again";
+        auto response = co_await show_again(request, site, token, post, problem);
         co_return response;
     }
 
+    service::Press press;
+    press.asked_again = post.once_more;
+    press.in_a_crowd = !by_script && pressed.crowded(network_of(request), token, site.now());
     const auto outcome = std::make_shared<service::ConfirmationOutcome>();
     const service::Moment moment{site.now(), service::random_seed()};
-    service::Store::Work work = [outcome, token, moment, slugs = post.newsletters,
-                                 client = client_of(request),
+    service::Store::Work work = [outcome, token, moment, post, press, client = client_of(request),
                                  &rules = site.rules](service::Transaction& transaction) {
+        if (!post.browser.empty()) {
+            *outcome = service::confirm_by_browser(transaction, token, post.browser, client, rules, moment);
+            return;
+        }
         const auto newsletters = transaction.newsletters();
-        std::vector<service::Id> ticked;
-        for (const std::string& slug : slugs)
-            if (const auto* newsletter = newsletters->find(slug)) ticked.push_back(newsletter->id);
-        *outcome = service::confirm(transaction, token, ticked, client, rules, moment);
+        service::Press all = press;
+        for (const std::string& slug : post.newsletters)
+            if (const auto* newsletter = newsletters->find(slug)) all.ticked.push_back(newsletter->id);
+        *outcome = service::confirm(transaction, token, all, client, rules, moment);
     };
     const auto result = co_await submit(site.store, std::move(work));
     if (result.commit != service::Commit::done) co_return unavailable(request, site, result);
-    co_return confirmation_page(request, site, token, outcome->view, !outcome->confirmed_now.empty(), "");
+    if (outcome->view.kind == Kind::unknown) {
+        auto response = co_await address_change(request, site);
+        co_return response;
+    }
+    const Asked asked{outcome->ask_once_more ? "page.once_more" : "", true, outcome->ask_once_more};
+    co_return confirmation_page(request, site, token, outcome->view, !outcome->confirmed_now.empty(), asked);
 }
 
 asio::awaitable<Response> show_not_me(Request& request, const Site& site) {
@@ -250,7 +329,7 @@ asio::awaitable<Response> show_not_me(Request& request, const Site& site) {
 asio::awaitable<Response> act_not_me(Request& request, const Site& site) {
     const std::string token = token_of(request);
     const Post post = read_post(request, site, token);
-    if (!post.from_page) {
+    if (!post.from_page || post.too_soon || post.once_more) {
         auto response = co_await show_not_me_page(request, site, true);
         co_return response;
     }
@@ -262,7 +341,10 @@ asio::awaitable<Response> act_not_me(Request& request, const Site& site) {
     };
     const auto result = co_await submit(site.store, std::move(work));
     if (result.commit != service::Commit::done) co_return unavailable(request, site, result);
-    if (*outcome == service::NotMe::unknown) co_return unknown_link(request, site);
+    if (*outcome == service::NotMe::unknown) {
+        auto response = co_await refusal_of_address_change(request, site);
+        co_return response;
+    }
     const std::string locale = reader_language(request, site);
     Message message;
     message.paragraphs = {site.text(locale, "page.not_me_done_lead")};

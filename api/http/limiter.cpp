@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "api/http/client_address.h"
 
@@ -94,9 +95,22 @@ Limiter::Verdict Limiter::take(std::string_view client, service::TimeMs now) {
     return verdict;
 }
 
+void Limiter::give_back(std::string_view client) {
+    const std::lock_guard lock(mutex_);
+    const auto found = index_.find(key_of(client));
+    if (found == index_.end() || found->second->taken.empty()) return;
+    found->second->taken.pop_back();
+    --stamps_;
+}
+
 std::size_t Limiter::stamps() const {
     const std::lock_guard lock(mutex_);
     return stamps_;
+}
+
+service::TimeMs steady_now() {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
 }
 
 void add_rate_limit_headers(Response& response, const Limiter::Verdict& verdict) {

@@ -42,6 +42,9 @@ class Limiter {
     /// gets in.
     Verdict take(std::string_view client, service::TimeMs now);
 
+    /// Takes back the client's latest one.
+    void give_back(std::string_view client);
+
     std::size_t stamps() const;  // remembered requests, for a metric
 
  private:
@@ -63,6 +66,9 @@ class Limiter {
     std::size_t stamps_ = 0;
     service::TimeMs last_ = 0;
 };
+
+/// Of a clock that does not jump, as the limiters want it.
+service::TimeMs steady_now();
 
 /// `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers: "client";q=60;w=3600), and
 /// Retry-After when refused, in whole seconds rounded up. Adds nothing when there is no rate.

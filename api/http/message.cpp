@@ -114,8 +114,9 @@ void add_page_headers(Response& response, std::string_view frame_ancestors, std:
         "default-src 'none'; style-src 'self'; script-src 'self'; worker-src 'self'; connect-src 'self'; "
         "img-src 'self'; form-action 'self'" +
             (form_targets.empty() ? std::string() : " " + std::string(form_targets)) +
-            "; base-uri 'none'; frame-ancestors " + std::string(frame_ancestors));
-    if (frame_ancestors == "'none'") response.headers.emplace_back("X-Frame-Options", "DENY");
+            "; base-uri 'none'; frame-ancestors " +
+            (frame_ancestors.empty() ? "'none'" : std::string(frame_ancestors)));
+    if (frame_ancestors.empty()) response.headers.emplace_back("X-Frame-Options", "DENY");
     response.headers.emplace_back("Referrer-Policy", "no-referrer");
     response.headers.emplace_back("X-Content-Type-Options", "nosniff");
     response.headers.emplace_back("Cross-Origin-Opener-Policy", "same-origin");

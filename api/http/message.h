@@ -75,10 +75,11 @@ std::string_view reason_of(int status);
 Response problem(int status, std::string_view detail);
 
 /// The security headers of a page: a policy that loads nothing foreign, no referrer (tokens are in our
-/// addresses), no sniffing, no caching. `frame_ancestors` is "'none'" or the origins that may frame it; only
-/// in the second case X-Frame-Options is left out. `form_targets` are further origins that a form on the page
+/// addresses), no sniffing, no caching. `frame_ancestors` are the origins that may frame it, or "'none'" for
+/// a page that is made to be framed where no origin may; "" is any other page, which X-Frame-Options guards
+/// too. `form_targets` are further origins that a form on the page
 /// may end at: a redirect after the post counts as well.
-void add_page_headers(Response& response, std::string_view frame_ancestors = "'none'",
+void add_page_headers(Response& response, std::string_view frame_ancestors = {},
                       std::string_view form_targets = {});
 
 }  // namespace zgoda::http

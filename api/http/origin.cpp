@@ -35,6 +35,11 @@ bool Origins::admits(const Request& request) const {
     return prefers_page(request.accept, false);
 }
 
+bool Origins::own(const Request& request) const {
+    if (request.origin == "null") return request.sec_fetch_site == "same-origin";
+    return !request.origin.empty() && request.origin == origins_.front();
+}
+
 void Origins::add_headers(const Request& request, Response& response) const {
     response.headers.emplace_back("Vary", "Origin");
     if (known(request.origin)) response.headers.emplace_back("Access-Control-Allow-Origin", request.origin);

@@ -23,6 +23,10 @@ class Origins {
     /// script reads.
     bool admits(const Request& request) const;
 
+    /// Did a page of ours send it? Without an Origin, nobody knows. Our pages send no referrer, and a form on
+    /// one has the Origin "null" therefore; the browser's own word tells it from a stranger's.
+    bool own(const Request& request) const;
+
     /// `Vary: Origin` always, and Access-Control-Allow-Origin for an origin of the list; never for "null".
     void add_headers(const Request& request, Response& response) const;
 

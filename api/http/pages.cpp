@@ -11,7 +11,6 @@ using kainjow::mustache::mustache;
 namespace {
 
 constexpr const char* layout = "page.layout.html";
-constexpr const char* css = "zgoda.css";
 
 // Parsed anew for each page: mustache's render() is not const, and pages are not what has to be fast.
 std::string render(const std::string& text, const PageData& data) {
@@ -34,14 +33,18 @@ Pages::Pages(std::map<std::string, std::string, std::less<>> templates, const se
              std::string imprint)
     : templates_(std::move(templates)), texts_(texts), imprint_(std::move(imprint)) {
     for (const char* name : {layout, "page.signup.html", "page.confirm.html", "page.message.html"}) {
-        const auto found = templates_.find(name);
-        if (found == templates_.end())
+        if (!templates_.contains(name))
             throw std::runtime_error(std::string(name) + ": there is no such template");
-        const mustache parsed(found->second);
-        if (!parsed.is_valid()) throw std::runtime_error(std::string(name) + ": " + parsed.error_message());
     }
-    const service::Digest digest = service::sha256(templates_[css]);
-    stylesheet_tag_ = '"' + service::to_hex(std::span(digest).first(8)) + '"';
+    for (const auto& [name, text] : templates_) {
+        if (!name.starts_with("page.")) continue;
+        const mustache parsed(text);
+        if (!parsed.is_valid()) throw std::runtime_error(name + ": " + parsed.error_message());
+    }
+    for (const char* name : {"zgoda.css", "zgoda.js"}) {
+        const service::Digest digest = service::sha256(templates_[name]);
+        tags_[name] = '"' + service::to_hex(std::span(digest).first(8)) + '"';
+    }
 }
 
 Response Pages::page(const Frame& frame, const std::string& body, const PageData& data) const {
@@ -50,7 +53,10 @@ Response Pages::page(const Frame& frame, const std::string& body, const PageData
     around.set("dir", texts_.text(frame.locale, "language.dir"));
     around.set("title", frame.title);
     around.set("site", texts_.text(frame.locale, "page.site"));
+    around.set("preferences", texts_.text(frame.locale, "preferences.nav"));
     put(around, "imprint", imprint_);
+    around.set("alone", frame.framed_by.empty());
+    around.set("script", frame.script);
     PageData languages(PageData::type::list);
     for (const std::string& other : texts_.locales()) {
         if (frame.here.empty() || other == frame.locale) continue;
@@ -65,7 +71,7 @@ Response Pages::page(const Frame& frame, const std::string& body, const PageData
 
     Response response{frame.status, "text/html; charset=utf-8", render(templates_.at(layout), around), {}};
     response.headers.emplace_back("Content-Language", frame.locale);
-    add_page_headers(response, "'none'", frame.form_targets);
+    add_page_headers(response, frame.framed_by, frame.form_targets);
     if (frame.private_link) response.headers.emplace_back("X-Robots-Tag", "noindex, nofollow");
     return response;
 }
@@ -83,6 +89,7 @@ Response Pages::message(const Frame& frame, const Message& message) const {
         button.set("action", message.button->action);
         button.set("nonce", message.button->nonce);
         button.set("resend", message.button->resend);
+        button.set("quiet", message.button->quiet);
         data.set("button", button);
     }
     if (message.link) {
@@ -94,11 +101,12 @@ Response Pages::message(const Frame& frame, const Message& message) const {
     return page(frame, "page.message.html", data);
 }
 
-Response Pages::stylesheet(const Request& request) const {
-    Response response{200, "text/css; charset=utf-8", templates_.at(css), {}};
-    if (request.if_none_match == stylesheet_tag_) response = {304, {}, {}, {}};
+Response Pages::file(const Request& request, const std::string& name, std::string_view type) const {
+    const std::string& tag = tags_.at(name);
+    Response response{200, std::string(type) + "; charset=utf-8", templates_.at(name), {}};
+    if (request.if_none_match == tag) response = {304, {}, {}, {}};
     response.headers.emplace_back("Cache-Control", "public, max-age=3600");
-    response.headers.emplace_back("ETag", stylesheet_tag_);
+    response.headers.emplace_back("ETag", tag);
     response.headers.emplace_back("X-Content-Type-Options", "nosniff");
     return response;
 }

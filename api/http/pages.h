@@ -1,6 +1,7 @@
 // HTML pages: a layout around a body, filled in by mustache, which escapes every value.
 //
-// The templates are page.*.html and zgoda.css of config/templates/. Immutable after construction, any thread.
+// The templates are page.*.html of config/templates/, with zgoda.css and zgoda.js beside them. Immutable
+// after construction, any thread.
 #pragma once
 
 #include <kainjow/mustache.hpp>
@@ -28,6 +29,9 @@ struct Frame {
     bool private_link = false;  // reached by somebody's own link: no search engine may keep it
     std::string here;           // the path under which the page can be had in another language; "": it cannot
     std::string form_targets;   // origins beside ours that its form may end at, separated by spaces
+    std::string framed_by;      // the origins that may frame it ("'none'"), for a page made to be framed: it
+                                // comes without what is around other pages
+    bool script = false;        // loads zgoda.js, without which all works too
 };
 
 /// A page that only says something, perhaps with one button.
@@ -41,6 +45,7 @@ struct Message {
         std::string action;
         std::string nonce;
         bool resend = false;
+        bool quiet = false;  // not what most readers come for
     };
     std::optional<Button> button;
 
@@ -60,13 +65,14 @@ class Pages {
     Response page(const Frame& frame, const std::string& body, const PageData& data) const;
     Response message(const Frame& frame, const Message& message) const;
 
-    Response stylesheet(const Request& request) const;
+    /// zgoda.css or zgoda.js.
+    Response file(const Request& request, const std::string& name, std::string_view type) const;
 
  private:
     std::map<std::string, std::string, std::less<>> templates_;
     const service::Texts& texts_;
     std::string imprint_;
-    std::string stylesheet_tag_;
+    std::map<std::string, std::string, std::less<>> tags_;  // ETags of the files
 };
 
 }  // namespace zgoda::http

@@ -5,8 +5,11 @@
 
 #include "api/http/accept.h"
 #include "api/http/confirmation_pages.h"
+#include "api/http/confirmations.h"
+#include "api/http/embed.h"
 #include "api/http/limiter.h"
 #include "api/http/origin.h"
+#include "api/http/preference_pages.h"
 #include "api/http/signup_pages.h"
 #include "api/http/site.h"
 #include "api/http/subscriptions.h"
@@ -35,11 +38,22 @@ std::string without_final_slash(std::string url) {
     return url;
 }
 
+// For frame-ancestors.
+std::string framed_by(const std::vector<std::string>& origins) {
+    std::string all;
+    for (const std::string& origin : origins) all += (all.empty() ? "" : " ") + origin_of(origin);
+    return all.empty() ? "'none'" : all;
+}
+
 struct PublicApi {
     explicit PublicApi(PublicOptions options)
-        : site{options.store, options.rules,
+        : embed(embed_script(options.templates["embed.js"], options.rules.texts)),
+          site{options.store,
+               options.rules,
                Pages(std::move(options.templates), options.rules.texts, std::move(options.imprint)),
-               without_final_slash(options.public_url), options.now ? options.now : system_time},
+               without_final_slash(options.public_url),
+               framed_by(options.allowed_origins),
+               options.now ? options.now : system_time},
           origins(options.public_url, options.allowed_origins),
           limiter(std::move(options.per_ip)),
           metrics(options.metrics),
@@ -54,6 +68,10 @@ struct PublicApi {
              [this](Request& request) { return subscribe(request, site, origins, limiter, metrics); }},
             {Method::options, "/v1/subscriptions",
              [this](Request& request) { return answer(origins.preflight(request, "POST")); }},
+            {Method::post, "/v1/confirmations",
+             [this](Request& request) { return try_code(request, site, origins, wrong_codes); }},
+            {Method::options, "/v1/confirmations",
+             [this](Request& request) { return answer(origins.preflight(request, "POST")); }},
             {Method::get, "/v1/newsletters", on(list_newsletters)},
             {Method::get, "/v1/tickets/{ticket}",
              [this](Request& request) { return show_ticket(request, site, refusals); }},
@@ -61,22 +79,49 @@ struct PublicApi {
             {Method::get, "/sent", on(show_sent)},
             {Method::get, "/newsletters/{slug}", on(show_newsletter)},
             {Method::get, "/newsletters/{slug}/sent", on(show_sent)},
+            {Method::get, "/newsletters/{slug}/embed", on(show_framed_newsletter)},
+            {Method::get, "/newsletters/{slug}/embed/sent", on(show_framed_sent)},
+            {Method::get, "/newsletters/{slug}/embed.json",
+             [this](Request& request) { return describe_form(request, site, origins); }},
+            {Method::get, "/embed.json",
+             [this](Request& request) { return describe_form(request, site, origins); }},
+            {Method::get, "/embed.js",
+             [this](Request& request) { return answer(show_script(request, embed)); }},
+            {Method::get, "/embed.{hash}.js",
+             [this](Request& request) { return answer(show_hashed_script(request, site, embed)); }},
             {Method::get, "/confirm", on(show_confirm)},
             {Method::post, "/confirm",
-             [this](Request& request) { return act_confirm(request, site, limiter); }},
+             [this](Request& request) { return act_confirm(request, site, limiter, pressed_links); }},
             {Method::get, "/not-me", on(show_not_me)},
             {Method::post, "/not-me", on(act_not_me)},
             {Method::get, "/unsubscribe", on(show_unsubscribe)},
             {Method::post, "/unsubscribe", on(act_unsubscribe)},
+            {Method::get, "/preferences", on(show_preferences)},
+            {Method::post, "/preferences",
+             [this](Request& request) { return act_preferences(request, site, limiter); }},
+            {Method::get, "/preferences/sent", on(show_preference_link_sent)},
+            {Method::post, "/v1/preference-links",
+             [this](Request& request) { return send_preference_link(request, site, origins, limiter); }},
+            {Method::options, "/v1/preference-links",
+             [this](Request& request) { return answer(origins.preflight(request, "POST")); }},
+            {Method::get, "/undo", on(show_undo)},
+            {Method::post, "/undo", on(act_undo)},
             {Method::get, "/zgoda.css",
-             [this](Request& request) { return answer(site.pages.stylesheet(request)); }},
+             [this](Request& request) { return answer(site.pages.file(request, "zgoda.css", "text/css")); }},
+            {Method::get, "/zgoda.js",
+             [this](Request& request) {
+                 return answer(site.pages.file(request, "zgoda.js", "text/javascript"));
+             }},
         };
     }
 
+    Script embed;
     Site site;
     Origins origins;
     Limiter limiter;
     Limiter refusals{{refusals_told}, 50'000};
+    WrongCodes wrong_codes;
+    PressedLinks pressed_links;
     Metrics& metrics;
     std::function<void(std::string_view)> on_trouble;
     Routes routes = table();

@@ -82,7 +82,7 @@ void put_typed(PageData& data, const Site& site, const Typed& typed, const std::
     }
     put(data, "problem", problem);
     if (typed.refusal.suggestion)
-        data.set("suggestion", service::fill(site.text(locale, "page.did_you_mean"),
+        data.set("suggestion", service::fill(site.text(locale, "form.did_you_mean"),
                                              {{"address", *typed.refusal.suggestion}}));
 }
 
@@ -127,20 +127,25 @@ PageData wording_data(const service::Wording& wording) {
 }
 
 Response one_form(const Site& site, const Newsletter& newsletter, const std::string& locale,
-                  const Typed* typed) {
+                  const Typed* typed, bool in_frame) {
     Frame frame;
     frame.status = typed ? 422 : 200;
     frame.locale = locale;
     frame.title = newsletter.name(locale);
     frame.here = "/newsletters/" + newsletter.slug;
-    allow_target(frame.form_targets, newsletter, locale);
+    frame.script = true;
+    if (in_frame)
+        frame.framed_by = site.framed_by;
+    else
+        allow_target(frame.form_targets, newsletter, locale);
 
     PageData data = form_texts(site, &newsletter, locale);
+    data.set("in_frame", in_frame);
     data.set("title", frame.title);
     put(data, "lead", newsletter.description(locale));
     if (!newsletter.open) {
         data.set("form", false);
-        data.set("lead", site.text(locale, "page.closed"));
+        data.set("lead", site.rules.texts.text(newsletter, locale, "form.closed"));
     }
     data.set("choice", false);
     data.set("slug", newsletter.slug);
@@ -151,7 +156,7 @@ Response one_form(const Site& site, const Newsletter& newsletter, const std::str
     data.set("consent", consent_of(newsletter, wording));
     data.set("fields", fields_of(newsletter, typed));
     data.set("source", site.public_url + frame.here);
-    data.set("others", site.text(locale, "page.other_newsletters"));
+    if (!in_frame) data.set("others", site.text(locale, "page.other_newsletters"));
     if (typed) put_typed(data, site, *typed, locale);
     return site.pages.page(frame, "page.signup.html", data);
 }
@@ -163,6 +168,7 @@ Response all_form(const Site& site, const service::Newsletters& newsletters, con
     frame.locale = locale;
     frame.title = site.text(locale, "page.all_title");
     frame.here = "/";
+    frame.script = true;
 
     std::vector<service::Wording> wordings;
     for (const Newsletter& one : newsletters.all())
@@ -225,16 +231,19 @@ asio::awaitable<Response> show_all_newsletters(Request& request, const Site& sit
     co_return all_form(site, *newsletters, reader_language(request, site), nullptr);
 }
 
-asio::awaitable<Response> show_newsletter(Request& request, const Site& site) {
+namespace {
+
+asio::awaitable<Response> show_form(Request& request, const Site& site, bool in_frame) {
     NewsletterList newsletters;
     const auto result = co_await read_newsletters(site, newsletters);
     if (result.commit != service::Commit::done) co_return unavailable(request, site, result);
     const Newsletter* newsletter = newsletters->find(request.path_parameter);
     if (newsletter == nullptr) co_return refuse(request, site, 404, "not_found");
-    co_return one_form(site, *newsletter, reader_language(request, site, newsletter->locale()), nullptr);
+    co_return one_form(site, *newsletter, reader_language(request, site, newsletter->locale()), nullptr,
+                       in_frame);
 }
 
-asio::awaitable<Response> show_sent(Request& request, const Site& site) {
+asio::awaitable<Response> show_end(Request& request, const Site& site, bool in_frame) {
     NewsletterList newsletters;
     const auto result = co_await read_newsletters(site, newsletters);
     if (result.commit != service::Commit::done) co_return unavailable(request, site, result);
@@ -247,11 +256,34 @@ asio::awaitable<Response> show_sent(Request& request, const Site& site) {
     frame.locale = reader_language(request, site, newsletter->locale());
     frame.title = site.text(frame.locale, "page.sent_title");
     frame.private_link = true;
+    if (in_frame) {
+        frame.framed_by = site.framed_by;
+        frame.script = true;
+    }
     Message message;
     message.paragraphs = {site.rules.texts.text(*newsletter, frame.locale, "form.thanks")};
     message.note = site.text(frame.locale, "page.sent_hint");
-    message.link = {site.text(frame.locale, "page.other_newsletters"), "/?locale=" + frame.locale};
+    if (!in_frame)
+        message.link = {site.text(frame.locale, "page.other_newsletters"), "/?locale=" + frame.locale};
     co_return site.pages.message(frame, message);
+}
+
+}  // namespace
+
+asio::awaitable<Response> show_newsletter(Request& request, const Site& site) {
+    return show_form(request, site, false);
+}
+
+asio::awaitable<Response> show_framed_newsletter(Request& request, const Site& site) {
+    return show_form(request, site, true);
+}
+
+asio::awaitable<Response> show_sent(Request& request, const Site& site) {
+    return show_end(request, site, false);
+}
+
+asio::awaitable<Response> show_framed_sent(Request& request, const Site& site) {
+    return show_end(request, site, true);
 }
 
 asio::awaitable<Response> list_newsletters(Request& request, const Site& site) {
@@ -275,7 +307,7 @@ asio::awaitable<Response> list_newsletters(Request& request, const Site& site) {
 }
 
 asio::awaitable<Response> show_form_again(Request& request, const Site& site, service::SignupForm form,
-                                          service::Refusal refusal) {
+                                          service::Refusal refusal, bool in_frame) {
     NewsletterList newsletters;
     const auto result = co_await read_newsletters(site, newsletters);
     if (result.commit != service::Commit::done) co_return unavailable(request, site, result);
@@ -284,7 +316,7 @@ asio::awaitable<Response> show_form_again(Request& request, const Site& site, se
     const Newsletter* one =
         typed.form.newsletters.size() == 1 ? newsletters->find(typed.form.newsletters.front()) : nullptr;
     // Of the page with many the field may hold one tick only: then its own page is as good.
-    if (one != nullptr && one->open) co_return one_form(site, *one, locale, &typed);
+    if (one != nullptr && one->open) co_return one_form(site, *one, locale, &typed, in_frame);
     co_return all_form(site, *newsletters, locale, &typed);
 }
 

@@ -17,14 +17,21 @@ boost::asio::awaitable<Response> show_all_newsletters(Request& request, const Si
 /// GET /newsletters/{slug}: one, listed or not. A closed one has no form.
 boost::asio::awaitable<Response> show_newsletter(Request& request, const Site& site);
 
+/// GET /newsletters/{slug}/embed: the same form for a frame on a page of the allowed origins.
+boost::asio::awaitable<Response> show_framed_newsletter(Request& request, const Site& site);
+
 /// GET /sent and /newsletters/{slug}/sent: where a form without JavaScript ends. The same for everybody.
 boost::asio::awaitable<Response> show_sent(Request& request, const Site& site);
+
+/// GET /newsletters/{slug}/embed/sent: where the form in a frame ends.
+boost::asio::awaitable<Response> show_framed_sent(Request& request, const Site& site);
 
 /// GET /v1/newsletters.
 boost::asio::awaitable<Response> list_newsletters(Request& request, const Site& site);
 
-/// The form that was posted, again, with what is wrong beside the fields (422).
+/// The form that was posted, again, with what is wrong beside the fields (422); in its frame if it came from
+/// there.
 boost::asio::awaitable<Response> show_form_again(Request& request, const Site& site, service::SignupForm form,
-                                                 service::Refusal refusal);
+                                                 service::Refusal refusal, bool in_frame);
 
 }  // namespace zgoda::http

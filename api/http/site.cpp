@@ -15,6 +15,11 @@ service::Client client_of(const Request& request) {
     return {request.client == "unix" ? std::string() : request.client, request.user_agent};
 }
 
+std::string network_of(const Request& request) {
+    const std::string network = service::client_network(request.client);
+    return network.substr(0, network.find('/'));
+}
+
 Response problem_json(int status, std::string_view code, std::string_view detail, std::string_view more) {
     std::string body = R"({"type":"urn:zgoda:problem:)";
     body.append(code).append(R"(","title":")").append(reason_of(status)).append(R"(","status":)");

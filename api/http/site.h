@@ -20,6 +20,7 @@ struct Site {
     const service::Rules& rules;
     Pages pages;
     std::string public_url;                // without a slash at its end
+    std::string framed_by;                 // the origins that may frame a form, or "'none'"
     std::function<service::TimeMs()> now;  // wall clock
 
     /// One of our texts.
@@ -32,6 +33,9 @@ struct Site {
 std::string reader_language(const Request& request, const Site& site, std::string_view fallback = {});
 
 service::Client client_of(const Request& request);
+
+/// "203.0.113.0" of "203.0.113.0/24": limiters take addresses, and a network's first one stands for it.
+std::string network_of(const Request& request);
 
 /// A problem (RFC 9457) for a program, a page for a person; what it says is the text problem.CODE.
 /// `type` is "urn:zgoda:problem:CODE".

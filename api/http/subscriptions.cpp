@@ -43,6 +43,7 @@ std::string* text_member(service::SignupForm& form, std::string_view name) {
     if (name == "source") return &form.source;
     if (name == "form") return &form.form;
     if (name == "website") return &form.website;
+    if (name == "browser") return &form.browser;
     return nullptr;
 }
 
@@ -115,9 +116,9 @@ Response unprocessable(const Site& site, const service::Refusal& refusal) {
 }
 
 asio::awaitable<Response> refuse_form(Request& request, const Site& site, service::SignupForm form,
-                                      service::Refusal refusal) {
+                                      service::Refusal refusal, bool in_frame) {
     if (!prefers_page(request.accept, false)) co_return unprocessable(site, refusal);
-    auto page = co_await show_form_again(request, site, std::move(form), std::move(refusal));
+    auto page = co_await show_form_again(request, site, std::move(form), std::move(refusal), in_frame);
     co_return page;
 }
 
@@ -142,9 +143,11 @@ Response accepted_json(const service::SignupOutcome& outcome, const std::string&
 
 // A form without JavaScript ends at the newsletter's own page of thanks or at ours, never at one from the
 // request.
-Response see_other(const service::SignupOutcome& outcome, bool asked_for_one) {
+Response see_other(const service::SignupOutcome& outcome, bool asked_for_one, bool in_frame) {
     std::string location = outcome.thanks_url;
-    if (location.empty()) {
+    if (in_frame) {
+        location = "/newsletters/" + outcome.newsletter + "/embed/sent?locale=" + outcome.locale;
+    } else if (location.empty()) {
         location = asked_for_one ? "/newsletters/" + outcome.newsletter + "/sent" : "/sent";
         location += "?locale=" + outcome.locale;
     }
@@ -201,6 +204,8 @@ std::optional<ParsedSignup> parse_signup_form(std::string_view content_type, std
             if (!field.value.empty()) parsed.form.fields.emplace_back(*own, std::move(field.value));
         } else if (const auto slug = in_brackets(field.name, "consent")) {
             shown.emplace_back(*slug, std::move(field.value));
+        } else if (field.name == "embed") {
+            parsed.in_frame = field.value == "1";
         }
     }
     const std::vector<std::string>& asked = parsed.form.newsletters;
@@ -211,9 +216,7 @@ std::optional<ParsedSignup> parse_signup_form(std::string_view content_type, std
 }
 
 std::optional<Response> over_limit(const Request& request, const Site& site, Limiter& limiter) {
-    const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    const auto verdict =
-        limiter.take(request.client, std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+    const auto verdict = limiter.take(request.client, steady_now());
     if (verdict.allowed) return std::nullopt;
     Response response = refuse(request, site, 429, "too_many_requests");
     add_rate_limit_headers(response, verdict);
@@ -246,13 +249,15 @@ asio::awaitable<Response> subscribe(Request& request, const Site& site, const Or
         co_return refuse(request, site, 400, "bad_request");
     }
     service::SignupForm& form = parsed->form;
+    const bool in_frame = parsed->in_frame;
     form.accept_language = request.accept_language;
     form.client = client_of(request);
+    if (!origins.own(request)) form.browser.clear();
     if (!parsed->wrong_type.empty()) {
         metrics.count(SignupResult::invalid);
         std::string locale = site.rules.texts.choose(form.locale, form.accept_language, "");
         service::Refusal refusal = refusal_of(parsed->wrong_type, std::move(locale), site);
-        auto answer = co_await refuse_form(request, site, std::move(form), std::move(refusal));
+        auto answer = co_await refuse_form(request, site, std::move(form), std::move(refusal), in_frame);
         co_return answer;
     }
 
@@ -261,7 +266,7 @@ asio::awaitable<Response> subscribe(Request& request, const Site& site, const Or
     auto checked = service::check_signup(std::move(form), site.rules);
     if (auto* refusal = std::get_if<service::Refusal>(&checked)) {
         metrics.count(SignupResult::invalid);
-        auto answer = co_await refuse_form(request, site, typed, std::move(*refusal));
+        auto answer = co_await refuse_form(request, site, typed, std::move(*refusal), in_frame);
         co_return answer;
     }
 
@@ -287,11 +292,11 @@ asio::awaitable<Response> subscribe(Request& request, const Site& site, const Or
     if (outcome.kind == service::SignupOutcome::Kind::refused) {
         metrics.count(SignupResult::invalid);
         service::Refusal refusal{std::move(outcome.problems), attempt->signup.suggestion, outcome.locale};
-        auto answer = co_await refuse_form(request, site, typed, std::move(refusal));
+        auto answer = co_await refuse_form(request, site, typed, std::move(refusal), in_frame);
         co_return answer;
     }
     metrics.count(SignupResult::accepted);
-    if (for_page) co_return see_other(outcome, typed.newsletters.size() == 1);
+    if (for_page) co_return see_other(outcome, typed.newsletters.size() == 1, in_frame);
     // Not from the moment's seed: a ticket shows its nonce, and the ledger's come from there.
     service::Nonces nonces(service::random_seed());
     const std::string ticket = service::seal(outcome.ticket, nonces.next(), site.rules.keys);

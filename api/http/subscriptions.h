@@ -20,7 +20,8 @@ namespace zgoda::http {
 struct ParsedSignup {
     service::SignupForm form;
     std::vector<std::string>
-        wrong_type;  // JSON pointers of members that are neither text nor what they must be
+        wrong_type;         // JSON pointers of members that are neither text nor what they must be
+    bool in_frame = false;  // a form that is shown in a frame, and ends there
 };
 
 /// nullopt: not JSON (RFC 8259, at most 4 levels deep; of a name that comes twice the last counts), or not a

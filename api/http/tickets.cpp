@@ -1,7 +1,6 @@
 #include "api/http/tickets.h"
 
 #include <boost/json.hpp>
-#include <chrono>
 #include <memory>
 
 #include "api/http/store_awaitable.h"
@@ -11,16 +10,6 @@ namespace zgoda::http {
 
 namespace asio = boost::asio;
 using service::TicketStatus;
-
-namespace {
-
-// "203.0.113.0" of "203.0.113.0/24": the limiter takes addresses, and a network's first one stands for it.
-std::string network_of(const Request& request) {
-    const std::string network = service::client_network(request.client);
-    return network.substr(0, network.find('/'));
-}
-
-}  // namespace
 
 asio::awaitable<Response> show_ticket(Request& request, const Site& site, Limiter& refusals) {
     const service::TimeMs now = site.now();
@@ -34,10 +23,7 @@ asio::awaitable<Response> show_ticket(Request& request, const Site& site, Limite
     const auto result = co_await read(site.store, std::move(query));
     if (result.commit != service::Commit::done) co_return unavailable(request, site, result);
     if (*status == TicketStatus::refused) {
-        const auto clock = std::chrono::steady_clock::now().time_since_epoch();
-        const auto verdict = refusals.take(
-            network_of(request), std::chrono::duration_cast<std::chrono::milliseconds>(clock).count());
-        if (!verdict.allowed) *status = TicketStatus::sent;
+        if (!refusals.take(network_of(request), steady_now()).allowed) *status = TicketStatus::sent;
     }
     const std::string word(service::word(*status));
     const boost::json::object answer{{"status", word},

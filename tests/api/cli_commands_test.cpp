@@ -71,14 +71,14 @@ TEST_SUITE("command line") {
     }
 
     TEST_CASE("a text may be given in both spellings") {
-        for (const auto& words : {std::vector<std::string>{"--text", "form.subscribe=Yes = please"},
-                                  std::vector<std::string>{"--texts.form.subscribe", "Yes = please"},
-                                  std::vector<std::string>{"--texts.form.subscribe=Yes = please"}}) {
+        for (const auto& words : {std::vector<std::string>{"--text", "subscribe=Yes = please"},
+                                  std::vector<std::string>{"--texts.subscribe", "Yes = please"},
+                                  std::vector<std::string>{"--texts.subscribe=Yes = please"}}) {
             std::vector<std::string> line{"newsletter", "edit", "daily"};
             line.insert(line.end(), words.begin(), words.end());
             const auto edit = parsed<NewsletterEdit>(line);
             REQUIRE(edit.settings.size() == 1);
-            CHECK(edit.settings[0].key == "texts.form.subscribe");
+            CHECK(edit.settings[0].key == "texts.subscribe");
             CHECK(edit.settings[0].value == "Yes = please");
         }
     }

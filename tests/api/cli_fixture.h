@@ -81,7 +81,7 @@ struct Newsroom {
     service::Keyring keys{{service::MasterKey{1, {1, 2, 3}, 0}}};
     service::Texts texts = config::load_texts();
     service::Rules rules{keys, texts, {}, "localhost", {}};
-    service::NewsletterRules newsletter_rules{{}, {"en", "uk"}, {"form.subscribe"}};
+    service::NewsletterRules newsletter_rules{{}, {"en", "uk"}, {"subscribe"}};
     service::Moment moment{1'800'000'000'000, {}};
 
     explicit Newsroom(std::initializer_list<const char*> slugs = {}) {

@@ -1,3 +1,4 @@
+#include "api/cli/startup.h"
 #include "api/cli/verbs.h"
 
 #include <doctest/doctest.h>
@@ -89,11 +90,34 @@ TEST_SUITE("newsletter") {
               }).exit == Exit::not_found);
     }
 
+    TEST_CASE("embed prints what a page needs, and says when no page may use it") {
+        Newsroom room;
+        newsletter_add({"daily", "", {{"name", "The daily"}}}, room.newsletter_rules, room.store);
+        config::Settings settings;
+        settings.server.public_url = "https://letters.example";
+        const auto embed = [&](const std::string& slug) {
+            return said_by([&] { return newsletter_embed({slug}, settings, room.texts, room.store); });
+        };
+        const auto said = embed("daily");
+        CHECK(said.exit == Exit::done);
+        CHECK(contains(said.out, "<script src=\"https://letters.example/embed."));
+        CHECK(contains(said.out, "integrity=\"sha384-"));
+        CHECK(contains(said.out, "<div data-zgoda=\"daily\">"));
+        CHECK(contains(said.err, "server.allowed_origins"));
+        settings.server.allowed_origins = {"https://news.example"};
+        CHECK(embed("daily").err.empty());
+        CHECK(embed("nothing").exit == Exit::not_found);
+        // The texts that a newsletter may say in its own words are those of its form.
+        const auto keys = newsletter_rules_of(settings, room.texts).text_keys;
+        CHECK(std::count(keys.begin(), keys.end(), "subscribe") == 1);
+        CHECK(std::count(keys.begin(), keys.end(), "confirm_title") == 0);
+    }
+
     TEST_CASE("list and show for people, for programs, and as TOML") {
         Newsroom room;
         CHECK(said_by([&] { return newsletter_list({true}, room.store); }).out == "[]\n");
         newsletter_add({"daily", "", {{"name", "Say \"daily\""}}}, room.newsletter_rules, room.store);
-        newsletter_edit({"daily", "uk", {{"name", "Щодня"}, {"texts.form.subscribe", "Так"}}},
+        newsletter_edit({"daily", "uk", {{"name", "Щодня"}, {"texts.subscribe", "Так"}}},
                         room.newsletter_rules, room.store);
         CHECK(contains(said_by([&] { return newsletter_list({}, room.store); }).out, "daily  open"));
         const auto json = boost::json::parse(said_by([&] {
@@ -104,7 +128,7 @@ TEST_SUITE("newsletter") {
                   return newsletter_show({"daily", false, true}, room.store);
               }).out ==
               "slug = \"daily\"\nopen = true\naliases = []\nname = \"Say \\\"daily\\\"\"\n\n"
-              "[in.\"uk\"]\nname = \"Щодня\"\ntexts.\"form.subscribe\" = \"Так\"\n");
+              "[in.\"uk\"]\nname = \"Щодня\"\ntexts.\"subscribe\" = \"Так\"\n");
         CHECK(said_by([&] { return newsletter_show({"nothing"}, room.store); }).exit == Exit::not_found);
     }
 }

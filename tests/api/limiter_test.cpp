@@ -42,6 +42,19 @@ TEST_SUITE("limiter") {
         CHECK(limiter.take("203.0.113.9", minute_ms).allowed);
     }
 
+    TEST_CASE("what is given back was not counted") {
+        Limiter limiter({{2, minute_ms}});
+        limiter.give_back("203.0.113.9");  // nothing was taken
+        for (int i = 0; i < 10; ++i) {
+            CHECK(limiter.take("203.0.113.9", i).allowed);
+            limiter.give_back("203.0.113.9");
+        }
+        CHECK(limiter.stamps() == 0);
+        CHECK(limiter.take("203.0.113.9", 10).allowed);
+        CHECK(limiter.take("203.0.113.9", 11).allowed);
+        CHECK_FALSE(limiter.take("203.0.113.9", 12).allowed);
+    }
+
     TEST_CASE("several rates hold at once") {
         Limiter limiter({{2, minute_ms}, {3, hour_ms}});
         CHECK(limiter.take("a", 0).allowed);

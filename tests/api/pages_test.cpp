@@ -4,6 +4,7 @@
 
 #include "api/http/accept.h"
 #include "api/http/pages.h"
+#include "service/address_change.h"
 #include "tests/api/newsroom.h"
 
 using namespace zgoda;
@@ -23,6 +24,17 @@ Letters letter_for(Newsroom& room, const std::string& address, std::vector<std::
     return {"?t=" + sent[0].confirm_token, "?t=" + sent[0].newsletters.front().unsubscribe_token};
 }
 
+// Leaves by the page; what the undo button would post to.
+std::string left_by_page(Newsroom& room, const std::string& address, Response& left) {
+    const std::string link = "/unsubscribe?t=" + room.unsubscribe_link(address, "daily");
+    left = room.submit_form(link, {{"nonce", hidden(room.get(link), "nonce")}});
+    const std::string before = "action=\"";
+    const std::size_t at = left.body.find(before + "/undo?t=");
+    if (at == std::string::npos) return "";
+    const std::size_t begin = at + before.size();
+    return left.body.substr(begin, left.body.find('"', begin) - begin);
+}
+
 void check_page_headers(const Response& page) {
     CHECK(page.content_type == "text/html; charset=utf-8");
     const std::string policy = field(page, "Content-Security-Policy");
@@ -37,7 +49,7 @@ void check_page_headers(const Response& page) {
     CHECK(field(page, "Cache-Control") == "no-store");
     CHECK(contains(field(page, "Strict-Transport-Security"), "max-age="));
     CHECK(field(page, "Set-Cookie").empty());
-    CHECK_FALSE(contains(page.body, "<script"));
+    CHECK_FALSE(contains(page.body, "<script>"));  // only files of our own
     CHECK_FALSE(contains(page.body, "style="));
 }
 
@@ -60,7 +72,7 @@ TEST_SUITE("the signup pages") {
         CHECK_FALSE(contains(page.body, "closed"));
         CHECK_FALSE(contains(page.body, "The hidden"));
         CHECK(contains(page.body, "War &amp; &lt;Peace&gt;"));
-        CHECK(contains(page.body, "<form method=\"post\" action=\"/v1/subscriptions\">"));
+        CHECK(contains(page.body, "<form method=\"post\" action=\"/v1/subscriptions\""));
         CHECK(contains(page.body, "name=\"email\" type=\"text\" inputmode=\"email\" autocomplete=\"email\""));
         CHECK(contains(page.body, "name=\"website\""));
         CHECK(contains(page.body, "Enter your email to subscribe"));
@@ -396,12 +408,206 @@ TEST_SUITE("leaving") {
         CHECK(room.get("/unsubscribe?t=x", "application/json").content_type == "application/problem+json");
     }
 
+    TEST_CASE("takes all newsletters and a reason along, if the page says so, and lists none") {
+        Newsroom room;
+        room.subscribed("ada@example.org", {"daily", "weekly"});
+        room.subscribed("bob@example.org", {"daily", "weekly"});
+        const std::string link = "/unsubscribe?t=" + room.unsubscribe_link("ada@example.org", "daily");
+        const Response page = room.get(link);
+        CHECK(contains(page.body, "name=\"all\" value=\"1\">"));
+        CHECK_FALSE(contains(page.body, "The weekly"));
+        for (const char* reason : {"too_many", "not_interesting", "never_asked", "other"})
+            CHECK(contains(page.body, "<option value=\"" + std::string(reason) + "\">"));
+        CHECK(contains(page.body, "<option value=\"none\" selected>"));
+
+        // What was ticked is still ticked when the page comes again.
+        const Response again = room.submit_form(link, {{"all", "1"}, {"reason", "other"}});
+        CHECK(contains(again.body, "role=\"alert\""));
+        CHECK(contains(again.body, "name=\"all\" value=\"1\" checked>"));
+        CHECK(contains(again.body, "<option value=\"other\" selected>"));
+
+        const Response left =
+            room.submit_form(link, {{"nonce", hidden(again, "nonce")}, {"all", "1"}, {"reason", "too_many"}});
+        CHECK(contains(left.body, "You have left all our newsletters"));
+        CHECK_FALSE(contains(left.body, "The weekly"));
+        CHECK(room.status("ada@example.org", "weekly") == "unsubscribed");
+        CHECK(room.status("bob@example.org", "weekly") == "confirmed");
+        CHECK(contains(room.events().back().details, R"("method":"page","reason":"too_many")"));
+
+        const std::string other = "/unsubscribe?t=" + room.unsubscribe_link("bob@example.org", "daily");
+        room.submit_form(other, {{"nonce", hidden(room.get(other), "nonce")}, {"reason", "<b>\"}"}});
+        CHECK(room.status("bob@example.org", "daily") == "unsubscribed");
+        CHECK_FALSE(contains(room.events().back().details, "reason"));
+    }
+
+    TEST_CASE("asks a machine that posts within a second once more") {
+        Newsroom room;
+        room.subscribed("ada@example.org", {"daily"});
+        const std::string link = "/unsubscribe?t=" + room.unsubscribe_link("ada@example.org", "daily");
+        const Response page = room.get(link);
+        room.now += 900;
+        const Response again =
+            room.post(link, form_type, urlencoded({{"nonce", hidden(page, "nonce")}, {"all", "1"}}), browser);
+        CHECK(contains(again.body, "role=\"alert\""));
+        CHECK(room.status("ada@example.org", "daily") == "confirmed");
+        room.now += 100;
+        room.post(link, form_type, urlencoded({{"nonce", hidden(page, "nonce")}}), browser);
+        CHECK(room.status("ada@example.org", "daily") == "unsubscribed");
+    }
+
+    TEST_CASE("one click leaves what its link names, whatever else it says, and offers no way back") {
+        Newsroom room;
+        room.subscribed("ada@example.org", {"daily", "weekly"});
+        const std::string link = "/unsubscribe?t=" + room.unsubscribe_link("ada@example.org", "daily");
+        const std::string nonce = hidden(room.get(link), "nonce");
+        room.now += service::minute_ms;
+        const Response answer = room.post(
+            link, form_type,
+            urlencoded(
+                {{"List-Unsubscribe", "One-Click"}, {"nonce", nonce}, {"all", "1"}, {"reason", "other"}}),
+            browser);
+        CHECK_FALSE(contains(answer.body, "undo"));
+        CHECK(room.status("ada@example.org", "daily") == "unsubscribed");
+        CHECK(room.status("ada@example.org", "weekly") == "confirmed");
+        CHECK_FALSE(contains(room.events().back().details, "reason"));
+        CHECK_FALSE(contains(room.get(link).body, "/undo"));
+        CHECK_FALSE(contains(room.submit_form(link, {{"nonce", nonce}}).body, "/undo"));
+    }
+
+    TEST_CASE("a goodbye letter is a setting, off") {
+        Newsroom room;
+        room.subscribed("ada@example.org", {"daily", "weekly"});
+        room.edit("weekly", [](service::Newsletter& one) { one.settings[{"goodbye", ""}] = "Farewell."; });
+        room.post("/unsubscribe?t=" + room.unsubscribe_link("ada@example.org", "daily"), form_type,
+                  one_click);
+        CHECK(room.deliver().empty());
+        room.post("/unsubscribe?t=" + room.unsubscribe_link("ada@example.org", "weekly"), form_type,
+                  one_click);
+        CHECK(room.deliver().size() == 1);
+    }
+
     TEST_CASE("is not said to have happened before it is kept") {
         Newsroom room;
         room.subscribed("ada@example.org", {"daily"});
         room.store.failing = service::Commit::busy;
         const std::string link = "/unsubscribe?t=" + room.unsubscribe_link("ada@example.org", "daily");
         CHECK(room.post(link, form_type, one_click).status == 503);
+    }
+}
+
+TEST_SUITE("the undo page") {
+    TEST_CASE("takes back what a person has just done, once, and the journal is told") {
+        Newsroom room;
+        room.subscribed("ada@example.org", {"daily"});
+        Response left;
+        const std::string undo = left_by_page(room, "ada@example.org", left);
+        REQUIRE_FALSE(undo.empty());
+        CHECK(room.store.withdrawals_journal.size() == 1);
+        const int commits = room.store.commits;
+        const Response page = room.get(undo);
+        CHECK(page.status == 200);
+        check_page_headers(page);
+        CHECK(contains(field(page, "X-Robots-Tag"), "noindex"));
+        CHECK(contains(page.body, "a•••a@example.org will receive The daily again"));
+        room.ask(Newsroom::request_for(Method::head, undo, browser));
+        room.submit_form(undo, {{"nonce", "x"}});
+        room.submit_form(undo, {});
+        CHECK(room.store.commits == commits);
+
+        const Response done = room.submit_form(undo, {{"nonce", hidden(left, "nonce")}});
+        CHECK(done.status == 200);
+        CHECK(contains(done.body, "Everything is as it was"));
+        CHECK(room.status("ada@example.org", "daily") == "confirmed");
+        CHECK(room.store.withdrawals_journal.size() == 2);
+        const Response again = room.submit_form(undo, {{"nonce", hidden(left, "nonce")}});
+        CHECK(again.status == 200);
+        CHECK(contains(again.body, "There is nothing to take back"));
+        CHECK(room.store.withdrawals_journal.size() == 2);
+    }
+
+    TEST_CASE("may be pressed at once: only a page that she posted has that button") {
+        Newsroom room;
+        room.subscribed("ada@example.org", {"daily"});
+        Response left;
+        const std::string undo = left_by_page(room, "ada@example.org", left);
+        room.post(undo, form_type, urlencoded({{"nonce", hidden(left, "nonce")}}), browser);
+        CHECK(room.status("ada@example.org", "daily") == "confirmed");
+    }
+
+    TEST_CASE("is offered again to whoever pressed the button twice") {
+        Newsroom room;
+        room.subscribed("ada@example.org", {"daily"});
+        const std::string link = "/unsubscribe?t=" + room.unsubscribe_link("ada@example.org", "daily");
+        const std::string nonce = hidden(room.get(link), "nonce");
+        room.submit_form(link, {{"nonce", nonce}});
+        CHECK(contains(room.submit_form(link, {{"nonce", nonce}}).body, "/undo?t="));
+        CHECK_FALSE(contains(room.get(link).body, "/undo"));
+    }
+
+    TEST_CASE("is 410 after 15 minutes, 404 for what is no such link") {
+        Newsroom room;
+        room.subscribed("ada@example.org", {"daily"});
+        Response left;
+        const std::string undo = left_by_page(room, "ada@example.org", left);
+        room.now += 15 * service::minute_ms;
+        CHECK(room.get(undo).status == 410);
+        CHECK(room.get(undo, "application/json").content_type == "application/problem+json");
+        const Response late = room.submit_form(undo, {{"nonce", hidden(left, "nonce")}});
+        CHECK(late.status == 410);
+        check_page_headers(late);
+        CHECK(room.status("ada@example.org", "daily") == "unsubscribed");
+        for (const char* token : {"", "?t=", "?t=v1.AAAA", "?t=<script>"}) {
+            CHECK(room.get("/undo" + std::string(token)).status == 404);
+            CHECK(room.submit_form("/undo" + std::string(token), {}).status == 404);
+        }
+        CHECK(room.get("/undo?t=" + room.unsubscribe_link("ada@example.org", "daily")).status == 404);
+    }
+
+    TEST_CASE("says that nothing was kept when nothing was") {
+        Newsroom room;
+        room.subscribed("ada@example.org", {"daily"});
+        Response left;
+        const std::string undo = left_by_page(room, "ada@example.org", left);
+        room.store.failing = service::Commit::disk_full;
+        CHECK(room.submit_form(undo, {{"nonce", hidden(left, "nonce")}}).status == 503);
+    }
+
+    TEST_CASE("takes back a change of address, but not for a machine that follows the letter's link") {
+        Newsroom room;
+        room.subscribed("ada@example.org", {"daily"});
+        service::AddressChange change;
+        const auto end_of = [](const std::string& email) {
+            service::AddressChange::End end;
+            end.addr_key = end.abuse_key = end.address = end.envelope = email;
+            return end;
+        };
+        service::run(room.store, [&](service::Transaction& tx) {
+            service::Person ada = *tx.person_by_key("ada@example.org");
+            change = {};
+            change.id = tx.new_id();
+            change.person = ada.id;
+            change.from = end_of("ada@example.org");
+            change.to = end_of("ada@example.net");
+            change.asked_at = change.from.confirmed_at.emplace(room.now);
+            change.to.confirmed_at = change.done_at = room.now;
+            tx.add(change);
+            ada.addr_key = ada.abuse_key = ada.address = ada.envelope = "ada@example.net";
+            tx.update(ada);
+        });
+        const std::string link = "/undo?t=" + service::address_undo_token(change, room.rules, 1);
+        const Response page = room.get(link);
+        CHECK(page.status == 200);
+        CHECK(contains(page.body, "a•••a@example.net"));
+        const std::string body = urlencoded({{"nonce", hidden(page, "nonce")}});
+        CHECK(contains(room.post(link, form_type, body, browser).body, "name=\"nonce\""));
+        CHECK(room.person("ada@example.net"));
+        const Response done = room.submit_form(link, {{"nonce", hidden(page, "nonce")}});
+        CHECK(done.status == 200);
+        CHECK(contains(done.body, "The change of address is taken back"));
+        CHECK(room.person("ada@example.org"));
+        CHECK_FALSE(room.person("ada@example.net"));
+        room.now += 8 * service::day_ms;
+        CHECK(contains(room.get(link).body, "The change of address is taken back"));
     }
 }
 

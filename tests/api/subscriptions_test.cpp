@@ -119,7 +119,7 @@ TEST_SUITE("a signup") {
         CHECK(text_of(first, "status") == "pending");
         CHECK(text_of(first, "message") ==
               "Thank you for signing up for this newsletter. We’ve sent you a confirmation email.");
-        CHECK(text_of(first, "ticket").size() == 60);
+        CHECK(text_of(first, "ticket").size() == 84);
 
         room.deliver();
         room.subscribed("has@example.org", {"daily"});
@@ -294,7 +294,7 @@ TEST_SUITE("a signup that cannot be") {
         CHECK(page.status == 422);
         CHECK(contains(page.body, "<html lang=\"uk\""));
         CHECK(contains(page.body, "value=\"&quot;&gt;&lt;script&gt;x@\""));
-        CHECK_FALSE(contains(page.body, "<script"));
+        CHECK_FALSE(contains(page.body, "<script>"));
         CHECK(contains(page.body, "aria-invalid=\"true\" aria-describedby=\"email-problem\""));
         CHECK(contains(page.body, "id=\"email-problem\" role=\"alert\""));
         CHECK(contains(page.body, "Будь ласка, введіть правильну електронну адресу"));
@@ -551,7 +551,7 @@ TEST_SUITE("a ticket") {
     TEST_CASE("that is unknown, foreign or expired is the same 404") {
         Newsroom room;
         const std::string ticket = text_of(room.sign_up_json(good), "ticket");
-        const Response unknown = room.get("/v1/tickets/" + std::string(60, 'A'), "*/*");
+        const Response unknown = room.get("/v1/tickets/" + std::string(84, 'A'), "*/*");
         CHECK(unknown.status == 404);
         CHECK(text_of(unknown, "type") == "urn:zgoda:problem:unknown_ticket");
         std::string changed = ticket;

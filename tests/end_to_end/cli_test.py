@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """The command line as an administrator and a script meet it: verbs, what goes to stdout, exit codes."""
 import csv
+import email
+import email.policy
 import io
 import json
 import os
@@ -35,12 +37,15 @@ class CommandLine(unittest.TestCase):
     def sign_up(self, *addresses, slugs=("ukraine-daily",), confirm=True, **fields):
         """Through the service, which is stopped again."""
         self.zgoda.serve()
+        tickets = {}
         for address in addresses:
-            self.assertEqual(self.zgoda.client.sign_up(address, *slugs, **fields).status, 202)
+            reply = self.zgoda.client.sign_up(address, *slugs, **fields)
+            self.assertEqual(reply.status, 202)
+            tickets[address.lower()] = reply.json()["ticket"]
         if confirm:
             self.run_("mail")
             for letter in self.zgoda.new_letters():
-                self.assertIn(self.zgoda.client.press(letter.link("confirm")).status, (200, 303))
+                self.assertEqual(self.zgoda.client.type_code(tickets[letter.to.lower()], letter.code()).status, 200)
         self.zgoda.stop()
 
 
@@ -126,6 +131,18 @@ class Newsletters(CommandLine):
         out = self.zgoda.folder / "letter.eml"
         self.run_("letter", "preview", "ukraine-daily", "--kind", "confirmation", "--locale", "uk", "-o", str(out))
         self.assertIn(b"Content-Language: uk", out.read_bytes())
+        for locale in ("en", "uk"):
+            for kind in ("confirmation", "already_subscribed", "preference_link", "address_change", "welcome", "goodbye"):
+                self.run_("letter", "preview", "ukraine-daily", "--kind", kind, "--locale", locale, "-o", str(out))
+                letter = email.message_from_bytes(out.read_bytes(), policy=email.policy.default)
+                self.assertEqual(letter["Content-Language"], locale)
+                self.assertEqual("List-Unsubscribe-Post" in letter, kind in ("confirmation", "already_subscribed", "welcome"))
+                for part in ("plain", "html"):
+                    self.assertGreater(len(letter.get_body((part,)).get_content()), 100)
+        self.run_("newsletter", "edit", "ukraine-daily", "--welcome", "Good morning!", "--in", "uk", "--goodbye", "Бувайте!")
+        self.assertIn("Бувайте!", email.message_from_string(self.run_(
+            "letter", "preview", "ukraine-daily", "--kind", "goodbye", "--locale", "uk"),
+            policy=email.policy.default).get_body(("plain",)).get_content())
         self.refused("letter", "preview", "nothing", "--kind", "confirmation", code=NOT_FOUND)
         self.refused("letter", "preview", "ukraine-daily", "--kind", "poem")
 

@@ -106,7 +106,22 @@ class Client:
         page = self.request("GET", path, headers={"Accept": "text/html", **dict(headers)})
         if page.status != 200:
             return page
-        return self.submit(Form.of(page), path, headers)
+        return self.submit_like_a_person(Form.of(page), path, headers)
+
+    def submit_like_a_person(self, form, page_path, headers=()):
+        """Takes time to read, and presses again where the page asks once more, as it does right after the delivery."""
+        for _ in range(10):
+            time.sleep(1.1)
+            reply = self.submit(form, page_path, headers)
+            if "data-asked" not in reply.text:
+                break
+            form = Form.of(reply)
+        return reply
+
+    def type_code(self, ticket, code, headers=()):
+        """Types the code of a letter into the form that has this ticket; no need to wait for anything."""
+        return self.request("POST", "/v1/confirmations", json.dumps({"ticket": ticket, "code": code}).encode(),
+                            {"Content-Type": "application/json", **dict(headers)})
 
 
 class Form:
@@ -179,6 +194,9 @@ class Letter:
         links = re.findall(rf"https?://\S+/{page}\?t=[\w.=~-]+", self.text)
         assert links, f"no {page} link in:\n{self.text}"
         return links[0]
+
+    def code(self):
+        return re.search(r"\b\d{6}\b", str(self.message["Subject"]))[0]
 
     def unsubscribe_link(self):
         return re.search(r"<(https?://[^>]+)>", str(self.message["List-Unsubscribe"]))[1]

@@ -53,10 +53,11 @@ class Story(unittest.TestCase):
         self.assertEqual(self.zgoda.leaks(), [], "the log holds what it never may")
 
     def subscribed(self, address, *slugs):
-        """Walks the whole way for this address; gives the letter."""
-        self.assertEqual(self.client.sign_up(address, *slugs).status, 202)
+        """Walks the whole way for this address, by code, which is quicker; gives the letter."""
+        reply = self.client.sign_up(address, *slugs)
+        self.assertEqual(reply.status, 202)
         letter = self.zgoda.letter()
-        self.assertIn(self.client.press(letter.link("confirm")).status, (200, 303))
+        self.assertEqual(self.client.type_code(reply.json()["ticket"], letter.code()).status, 200)
         return letter
 
     def story_of(self, address):
@@ -111,7 +112,7 @@ class Reader(Story):
 
         war_notes = list(form.boxes())[2]
         form.tick(war_notes, False)
-        self.assertIn(self.client.submit(form, path).status, (200, 303))
+        self.assertIn(self.client.submit_like_a_person(form, path).status, (200, 303))
         again = self.client.submit(Form.of(page), path)
         self.assertEqual(again.status, 200, "a second press says the same")
 
@@ -126,6 +127,42 @@ class Reader(Story):
         self.assertIn("confirmed", proof)
         self.zgoda.run("consent", "verify")
         self.assertIn("confirmed", self.story_of("ada@example.org"))
+
+    def test_confirms_by_code_in_five_tries(self):
+        ticket = self.client.sign_up("coder@example.org", "ukraine-daily").json()["ticket"]
+        letter = self.zgoda.letter()
+        self.assertIn(letter.code(), letter.text)
+        wrong = f"{(int(letter.code()) + 1) % 10**6:06}"
+        reply = self.client.type_code(ticket, wrong)
+        self.assertEqual((reply.status, reply.headers["Content-Type"]), (422, "application/problem+json"))
+        self.assertEqual((reply.json()["code"], reply.json()["tries_left"]), ("code_wrong", 4))
+        for _ in range(2):
+            reply = self.client.type_code(ticket, letter.code())
+            self.assertEqual((reply.status, reply.body), (200, b'{"status":"confirmed"}'))
+        self.assertEqual(self.zgoda.statuses(), {("coder@example.org", "ukraine-daily"): "confirmed"})
+
+        ticket = self.client.sign_up("guesser@example.org", "ukraine-daily").json()["ticket"]
+        letter = self.zgoda.letter()
+        wrong = f"{(int(letter.code()) + 1) % 10**6:06}"
+        self.assertEqual([self.client.type_code(ticket, wrong).status for _ in range(6)], [422] * 5 + [410])
+        self.assertEqual(self.client.type_code(ticket, letter.code()).status, 410)
+        self.assertIn(self.client.press(letter.link("confirm")).status, (200, 303))
+        self.assertEqual(self.zgoda.statuses()["guesser@example.org", "ukraine-daily"], "confirmed", "the link must live on")
+
+    def test_is_not_confirmed_by_a_machine_that_opens_every_link_at_once(self):
+        self.client.sign_up("scanned@example.org", "ukraine-daily")
+        letter = self.zgoda.letter()
+        for page in ("confirm", "not-me"):
+            path = path_of(letter.link(page))
+            for _ in range(3):
+                self.client.request("HEAD", path)
+                self.client.submit(Form.of(self.client.get(path, Accept="text/html")), path)
+        path = path_of(letter.unsubscribe_link())
+        self.client.submit(Form.of(self.client.get(path, Accept="text/html")), path)
+        self.assertEqual(set(self.zgoda.statuses().values()), {"pending"})
+        self.assertIn(self.client.press(letter.link("confirm")).status, (200, 303))
+        self.assertEqual(set(self.zgoda.statuses().values()), {"confirmed"})
+        self.assertIn("as machines press", self.story_of("scanned@example.org"))
 
     def test_signs_up_with_each_kind_of_body(self):
         pairs = [("newsletters", "ukraine-daily"), ("newsletters", "war-notes")]

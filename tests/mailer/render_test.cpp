@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <vector>
 
 #include "tests/mailer/letter_world.h"
 
@@ -33,9 +34,63 @@ service::LeasedLetter confirmation() {
     leased.letter.expires_at = 1795341600000 + 72 * service::hour_ms;
     leased.person.envelope = "ada@example.com";
     leased.person.name = "BUY CHEAP WATCHES";
-    leased.newsletters = {{1, "daily", "The Daily", "v1.unsubscribe-daily"}};
+    leased.newsletters = {{1, "daily", "The Daily", "", "v1.unsubscribe-daily"}};
     leased.confirm_token = "v1.confirm-17";
+    leased.code = "012345";
     return leased;
+}
+
+// Letters about the address itself name no newsletter.
+service::LeasedLetter of_kind(service::LetterKind kind) {
+    auto leased = confirmation();
+    leased.letter.kind = kind;
+    leased.code.clear();
+    leased.confirm_token.clear();
+    leased.newsletters.clear();
+    return leased;
+}
+
+service::LeasedLetter preference_link() {
+    auto leased = of_kind(service::LetterKind::preference_link);
+    leased.preferences_token = "v1.preferences-17";
+    leased.letter.expires_at = leased.asked_at + service::hour_ms;
+    return leased;
+}
+
+using ChangePart = service::LeasedLetter::ChangePart;
+
+service::LeasedLetter address_change(ChangePart part) {
+    auto leased = of_kind(service::LetterKind::address_change);
+    leased.change_part = part;
+    leased.old_address = "a•••a@example.com";
+    leased.new_address = "b•••b@example.org";
+    if (part == ChangePart::ask_old || part == ChangePart::ask_new) leased.confirm_token = "v1.confirm-17";
+    if (part == ChangePart::done) leased.undo_token = "v1.undo-3";
+    return leased;
+}
+
+service::LeasedLetter own(service::LetterKind kind) {
+    auto leased = of_kind(kind);
+    leased.newsletters = {{1, "daily", "The Daily", "Good morning!\n\nYours, Kate", ""}};
+    if (kind == service::LetterKind::welcome)
+        leased.newsletters[0].unsubscribe_token = "v1.unsubscribe-daily";
+    return leased;
+}
+
+std::vector<service::LeasedLetter> every_letter() {
+    auto already = confirmation();
+    already.letter.kind = service::LetterKind::already_subscribed;
+    already.confirm_token.clear();
+    already.code.clear();
+    return {confirmation(),
+            already,
+            preference_link(),
+            address_change(ChangePart::ask_old),
+            address_change(ChangePart::ask_new),
+            address_change(ChangePart::taken),
+            address_change(ChangePart::done),
+            own(service::LetterKind::welcome),
+            own(service::LetterKind::goodbye)};
 }
 
 bool holds(const std::string& text, const std::string& part) {
@@ -70,9 +125,7 @@ TEST_SUITE("render") {
             CHECK(holds(part, "25 November 2026"));
             CHECK(holds(part, "Example Ltd\n1 Main Street"));
             CHECK(holds(part, "https://news.example.org/not-me?t=v1.confirm-17"));
-            CHECK_FALSE(holds(part,
-                              "{"
-                              "{"));
+            CHECK_FALSE(holds(part, "{{"));
             CHECK_FALSE(holds(part, "{site}"));
         }
         CHECK(holds(letter.text, "\nhttps://news.example.org/confirm?t=v1.confirm-17\n"));
@@ -81,7 +134,153 @@ TEST_SUITE("render") {
 
     TEST_CASE("no text that a stranger typed is in a letter") {
         Press press;
-        CHECK_FALSE(holds(build_message(press.render(confirmation())), "WATCHES"));
+        for (const auto& leased : every_letter()) {
+            const Letter letter = press.render(leased);
+            CHECK_FALSE(holds(letter.text + letter.html + build_message(letter), "WATCHES"));
+        }
+    }
+
+    TEST_CASE("every letter says all of it in every language, and leaves no hole") {
+        Press press;
+        for (const std::string& locale : press.texts.locales()) {
+            for (auto leased : every_letter()) {
+                leased.letter.locale = locale;
+                const Letter letter = press.render(leased);
+                const std::string said =
+                    locale + " " + std::string(service::word(leased.letter.kind)) + ": " + letter.subject;
+                CAPTURE(said);
+                for (const std::string& part : {letter.subject, letter.text, letter.html}) {
+                    CAPTURE(part);
+                    CHECK_FALSE(part.empty());
+                    CHECK_FALSE(holds(part, "{{"));  // a template's
+                    for (const char* hole :
+                         {"{site", "{newsletter", "{code", "{asked", "{old", "{new", "{exp"})
+                        CHECK_FALSE(holds(part, hole));
+                }
+                CHECK(letter.language == locale);
+                CHECK(holds(letter.html, "<html lang=\"" + locale + "\" dir=\"ltr\">"));
+                CHECK(holds(letter.html, "name=\"color-scheme\" content=\"light dark\""));
+                CHECK(holds(letter.html, "prefers-color-scheme:dark"));
+                for (const char* loads : {"<img", "url(", "<link", "<script", "src="})
+                    CHECK_FALSE(holds(letter.html, loads));
+                CHECK(build_message(letter).size() < 20 * 1024);
+                // Nothing waits in the HTML that the text does not have: each link stands in both.
+                for (std::size_t at = 0; (at = letter.html.find("href=\"", at)) != std::string::npos;) {
+                    at += 6;
+                    const std::string link = letter.html.substr(at, letter.html.find('"', at) - at);
+                    CAPTURE(link);
+                    CHECK(link.starts_with("https://news.example.org/"));
+                    CHECK(holds(letter.text, link));
+                }
+            }
+        }
+    }
+
+    TEST_CASE("a confirmation has its code in the subject and in both parts, no other letter has one") {
+        Press press;
+        for (const char* locale : {"en", "uk"}) {
+            auto leased = confirmation();
+            leased.letter.locale = locale;
+            Letter letter = press.render(leased);
+            CHECK(letter.subject.starts_with("012345 "));
+            CHECK(holds(letter.text, "\n012345\n"));
+            CHECK(holds(letter.html, ">012345<"));
+            leased.newsletters.push_back({2, "weekly", "The Weekly", "", ""});
+            CHECK(press.render(leased).subject.starts_with("012345 "));
+        }
+        for (auto leased : every_letter()) {
+            if (leased.letter.kind == service::LetterKind::confirmation) continue;
+            leased.code = "987654";
+            const Letter letter = press.render(leased);
+            CHECK_FALSE(holds(letter.subject + letter.text + letter.html, "987654"));
+        }
+    }
+
+    TEST_CASE("a link to the preferences says how long it works, and nothing about newsletters") {
+        Press press;
+        const Letter letter = press.render(preference_link());
+        CHECK(letter.from.address == "news@example.org");
+        CHECK(holds(letter.text, "\nhttps://news.example.org/preferences?t=v1.preferences-17\n"));
+        CHECK(holds(letter.text, "22 November 2026, 11:00 UTC"));
+        CHECK(letter.feedback_id == "preference_link:all:tx:zgoda");
+    }
+
+    TEST_CASE("a change of address asks each end for its own answer, with the other one masked") {
+        Press press;
+        for (const auto part : {ChangePart::ask_old, ChangePart::ask_new}) {
+            const bool old_end = part == ChangePart::ask_old;
+            const Letter letter = press.render(address_change(part));
+            for (const std::string& said : {letter.text, letter.html}) {
+                CHECK(holds(said, "https://news.example.org/confirm?t=v1.confirm-17"));
+                CHECK(holds(said, "https://news.example.org/not-me?t=v1.confirm-17"));
+                CHECK(holds(said, "b•••b@example.org") == old_end);
+                CHECK(holds(said, "a•••a@example.com") != old_end);
+            }
+        }
+        const Letter taken = press.render(address_change(ChangePart::taken));
+        CHECK_FALSE(holds(taken.text, "/confirm"));
+        CHECK_FALSE(holds(taken.text, "/not-me"));
+        CHECK(holds(taken.text, "\nhttps://news.example.org/preferences\n"));
+        const Letter done = press.render(address_change(ChangePart::done));
+        CHECK(holds(done.text, "\nhttps://news.example.org/undo?t=v1.undo-3\n"));
+        CHECK(holds(done.text, "25 November 2026"));
+        CHECK_FALSE(holds(done.text, "/confirm"));
+    }
+
+    TEST_CASE("a welcome and a goodbye say what the newsletter says, as text") {
+        Press press;
+        auto leased = own(service::LetterKind::welcome);
+        Letter letter = press.render(leased);
+        CHECK(letter.text.starts_with("Good morning!\n\nYours, Kate\n"));
+        CHECK(holds(letter.html, "Good morning!\n\nYours, Kate"));
+        CHECK(holds(letter.text, "https://news.example.org/unsubscribe?t=v1.unsubscribe-daily"));
+        letter = press.render(own(service::LetterKind::goodbye));
+        CHECK(holds(letter.text, "Yours, Kate"));
+        CHECK(holds(letter.text, "\nhttps://news.example.org/newsletters/daily\n"));
+        CHECK_FALSE(holds(letter.text, "/unsubscribe"));
+
+        leased.newsletters[0].text = "<script>alert(1)</script> {{confirm_link}} {{{site}}} {site} &amp;";
+        letter = press.render(leased);
+        CHECK(holds(letter.text, leased.newsletters[0].text));
+        CHECK_FALSE(holds(letter.html, "<script"));
+        CHECK(holds(letter.html, "&lt;script&gt;alert(1)&lt;/script&gt; {{confirm_link}} {{{site}}} {site}"));
+        CHECK(holds(letter.html, "&amp;amp;"));
+        leased.newsletters[0].text = "a\r\nBcc: all@example.org";
+        CHECK_THROWS_AS(press.render(leased), std::invalid_argument);
+    }
+
+    TEST_CASE("no newsletter's text becomes a header") {
+        Press press;
+        for (auto leased : every_letter()) {
+            for (auto& one : leased.newsletters) {
+                one.name = "The Daily Bcc: all@example.org =?UTF-8?Q?=0ABcc:?=";
+                one.text = "\nBcc: all@example.org\n\n.\nQUIT";
+            }
+            const std::string message = build_message(press.render(leased));
+            const std::string head = message.substr(0, message.find("\r\n\r\n"));
+            CHECK_FALSE(holds(head, "\r\nBcc:"));
+            CHECK_FALSE(holds(head, "=0ABcc"));
+        }
+    }
+
+    TEST_CASE("only letters of a newsletter can be left with one click") {
+        Press press;
+        for (const auto& leased : every_letter()) {
+            const Letter letter = press.render(leased);
+            const auto kind = leased.letter.kind;
+            const bool can = kind == service::LetterKind::confirmation ||
+                             kind == service::LetterKind::already_subscribed ||
+                             kind == service::LetterKind::welcome;
+            CHECK(letter.one_click == can);
+            CHECK(letter.unsubscribe.empty() != can);
+        }
+        auto unbound = confirmation();
+        unbound.newsletters[0].unsubscribe_token.clear();
+        CHECK(press.render(unbound).unsubscribe == "https://news.example.org/not-me?t=v1.confirm-17");
+        CHECK_FALSE(press.render(unbound).one_click);
+        auto ends_nothing = own(service::LetterKind::goodbye);
+        ends_nothing.newsletters[0].unsubscribe_token = "v1.unsubscribe-daily";
+        CHECK(press.render(ends_nothing).unsubscribe.empty());
     }
 
     TEST_CASE("a letter is in its reader's language, and an unknown language is English") {
@@ -96,7 +295,7 @@ TEST_SUITE("render") {
     TEST_CASE("several newsletters are listed one a line") {
         Press press;
         auto leased = confirmation();
-        leased.newsletters.push_back({2, "weekly", "The Weekly", ""});
+        leased.newsletters.push_back({2, "weekly", "The Weekly", "", ""});
         const Letter letter = press.render(leased);
         CHECK(holds(letter.text, "\n  * The Daily\n  * The Weekly\n"));
         CHECK_FALSE(holds(letter.subject, "The Daily"));
@@ -160,7 +359,7 @@ TEST_SUITE("render") {
         Press press;
         auto leased = confirmation();
         for (int i = 0; i < 20; ++i)
-            leased.newsletters.push_back({i, "n", "A newsletter with quite a long name", "v1.x"});
+            leased.newsletters.push_back({i, "n", "A newsletter with quite a long name", "", "v1.x"});
         leased.letter.locale = "uk";
         const Letter letter = press.render(leased);
         CHECK(build_message(letter).size() < 20 * 1024);
@@ -182,6 +381,14 @@ TEST_SUITE("render") {
               "there is no text letter.nonsense");
         CHECK(problem_of("letter.confirmation.html", "{{{site}}}").starts_with("letter.confirmation.html: "));
         CHECK(problem_of("letter.confirmation.html", "{{& site}}").starts_with("letter.confirmation.html: "));
+        CHECK(problem_of("letter.layout.txt", "{{imprint}}") == "letter.layout.txt lacks a line {{letter}}");
+        CHECK(problem_of("letter.layout.html", "{{#letter}}").starts_with("letter.layout.html: "));
+        for (const auto& one : press.templates) {
+            const std::string file = one.first;
+            if (!file.starts_with("letter.")) continue;
+            CAPTURE(file);
+            CHECK(problem_of(file, "{{#nonsense}}").starts_with(file + ": "));
+        }
         press.templates.erase("letter.already_subscribed.txt");
         CHECK(template_problem(press.templates, press.texts) ==
               "there is no template letter.already_subscribed.txt");

@@ -197,3 +197,171 @@ TEST_SUITE("this was not me") {
         CHECK(world.deliver().empty());
     }
 }
+
+TEST_SUITE("a scanner of mail") {
+    struct Delivered : World {
+        std::string token;
+
+        Delivered() {
+            sign_up("ada@kyiv.ua", {"daily", "weekly"});
+            token = deliver()[0].confirm_token;
+        }
+        Press all() { return {{id_of("daily"), id_of("weekly")}}; }
+        std::string status_now() { return status("ada@kyiv.ua", "daily"); }
+    };
+
+    TEST_CASE("that presses within 5 seconds of the delivery is asked once more, for 3 minutes") {
+        Delivered world;
+        world.now += 4999;
+        const auto outcome = world.post(world.token, world.all());
+        CHECK(outcome.ask_once_more);
+        CHECK(outcome.confirmed_now.empty());
+        CHECK(outcome.view.kind == Kind::open);
+        CHECK(world.status_now() == "pending");
+        CHECK(world.explained("ada@kyiv.ua").find("as machines press") != std::string::npos);
+
+        world.now += 2 * minute_ms;
+        CHECK(world.post(world.token, world.all()).ask_once_more);
+        CHECK(world.status_now() == "pending");
+        world.now += minute_ms;
+        CHECK(world.post(world.token, world.all()).confirmed_now.size() == 2);
+        CHECK(world.status_now() == "confirmed");
+    }
+
+    TEST_CASE("that presses the second button too is asked again until 5 seconds have gone") {
+        Delivered world;
+        Press second = world.all();
+        second.asked_again = true;
+        for (int i = 0; i < 4; ++i) {
+            CHECK(world.post(world.token, second).ask_once_more);
+            world.now += 1249;
+        }
+        CHECK(world.status_now() == "pending");
+        world.now += 4;
+        CHECK(world.post(world.token, second).confirmed_now.size() == 2);
+    }
+
+    TEST_CASE("that is there before the server has taken the letter confirms nothing") {
+        World world;
+        world.sign_up("ada@kyiv.ua", {"daily"});
+        const auto letter = world.lease_all()[0];
+        Press press{{world.id_of("daily")}};
+        Press second{{world.id_of("daily")}, true};
+        for (int i = 0; i < 10; ++i) {
+            world.now += 15 * second_ms;
+            CHECK(world.post(letter.confirm_token, press).ask_once_more);
+            CHECK(world.post(letter.confirm_token, second).ask_once_more);
+        }
+        world.report(letter, {Result::Kind::delivered, "250 ok"});
+        world.now += 4 * second_ms;
+        CHECK(world.post(letter.confirm_token, second).ask_once_more);
+        world.now += second_ms;
+        CHECK(world.post(letter.confirm_token, press).ask_once_more);
+        CHECK(world.post(letter.confirm_token, second).confirmed_now.size() == 1);
+    }
+
+    TEST_CASE("is not what she is whose letter was never recorded as sent: she is asked twice, and heard") {
+        World world;
+        world.sign_up("ada@kyiv.ua", {"daily"});
+        const std::string token = world.lease_all()[0].confirm_token;
+        world.now += 3 * minute_ms;
+        CHECK(world.post(token, {{world.id_of("daily")}}).ask_once_more);
+        world.now += second_ms;
+        CHECK(world.post(token, {{world.id_of("daily")}, true}).confirmed_now.size() == 1);
+    }
+
+    TEST_CASE("that follows many links at once is asked once more, and what she ticked stays ticked") {
+        Delivered world;
+        world.now += hour_ms;
+        Press press{{world.id_of("weekly")}};
+        press.in_a_crowd = true;
+        const auto outcome = world.post(world.token, press);
+        CHECK(outcome.ask_once_more);
+        CHECK(ticked(outcome.view) == Slugs{"weekly"});
+        CHECK(unticked(outcome.view) == Slugs{"daily"});
+        press.asked_again = true;
+        CHECK(world.post(world.token, press).confirmed_now.size() == 1);
+        CHECK(world.status("ada@kyiv.ua", "daily") == "unsubscribed");
+    }
+
+    TEST_CASE("is nothing that a person meets who comes after 5 seconds") {
+        Delivered world;
+        world.now += 5 * second_ms;
+        CHECK(world.post(world.token, world.all()).confirmed_now.size() == 2);
+    }
+}
+
+TEST_SUITE("the browser that signed up") {
+    const std::string secret = "00112233445566778899aabbccddeeff";
+
+    struct AtHome : World {
+        std::string token;
+
+        explicit AtHome(const std::string& browser = to_hex(sha256(secret))) {
+            SignupForm own = form("ada@kyiv.ua", {"daily"});
+            own.browser = browser;
+            submit(own);
+            sign_up("ada@kyiv.ua", {"weekly"}, kyiv);  // without the script, from the same house
+            token = deliver()[0].confirm_token;
+        }
+        ConfirmationOutcome open_with(const std::string& shown) {
+            ConfirmationOutcome outcome;
+            const Moment when = moment();
+            run(store, [&](Transaction& tx) {
+                outcome = confirm_by_browser(tx, token, shown, {lviv, "Phone"}, rules, when);
+            });
+            return outcome;
+        }
+    };
+
+    TEST_CASE("confirms at once what it asked for, and nothing else") {
+        AtHome world;
+        const auto outcome = world.open_with(secret);
+        CHECK(outcome.confirmed_now == std::vector<Id>{world.id_of("daily")});
+        CHECK(outcome.view.kind == Kind::confirmed);
+        CHECK(world.status("ada@kyiv.ua", "daily") == "confirmed");
+        CHECK(world.status("ada@kyiv.ua", "weekly") == "pending");
+        CHECK(world.events().back().details.find(R"("method":"browser")") != std::string::npos);
+        CHECK(world.verify_chain().problem == std::nullopt);
+    }
+
+    TEST_CASE("is known by nothing but its secret") {
+        AtHome world;
+        for (const std::string& shown :
+             {std::string(), std::string("ff112233445566778899aabbccddeeff"), to_hex(sha256(secret))}) {
+            const auto outcome = world.open_with(shown);
+            CHECK(outcome.confirmed_now.empty());
+            CHECK(outcome.view.kind == Kind::open);
+        }
+        CHECK(world.status("ada@kyiv.ua", "daily") == "pending");
+        CHECK(world.count(EventKind::confirmed) == 0);
+    }
+
+    TEST_CASE("that left no hash, or one that is none, gets the button") {
+        for (const std::string& browser : {std::string(), std::string("abc"), std::string(64, 'z')}) {
+            AtHome world(browser);
+            CHECK(world.open_with(secret).confirmed_now.empty());
+            CHECK(world.open_with("").confirmed_now.empty());
+            look(world.store, [&](Reader& reader) {
+                for (const Request& one : reader.requests_of(world.person("ada@kyiv.ua")->id))
+                    CHECK(one.browser.empty());
+            });
+        }
+    }
+
+    TEST_CASE("cannot open a letter that does not name its request") {
+        World world;
+        world.sign_up("ada@kyiv.ua", {"daily"});
+        const std::string token = world.deliver()[0].confirm_token;
+        SignupForm late = world.form("ada@kyiv.ua", {"weekly"}, lviv);
+        late.browser = to_hex(sha256(secret));
+        world.submit(late);
+        ConfirmationOutcome outcome;
+        const Moment when = world.moment();
+        run(world.store, [&](Transaction& tx) {
+            outcome = confirm_by_browser(tx, token, secret, {lviv, "B"}, world.rules, when);
+        });
+        CHECK(outcome.confirmed_now.empty());
+        CHECK(world.status("ada@kyiv.ua", "weekly") == "pending");
+    }
+}

@@ -175,6 +175,15 @@ TEST_SUITE("a signed link") {
         CHECK_FALSE(page_nonce_valid(nonce, "v1.link", now + 25 * hour_ms, keys));
         CHECK_FALSE(page_nonce_valid(nonce, "v1.link", now - hour_ms, keys));
         CHECK_FALSE(page_nonce_valid("", "v1.link", now, keys));
+        CHECK(page_nonce_valid(nonce, "v1.link", now + 24 * hour_ms, keys));
+        CHECK_FALSE(page_nonce_valid(nonce, "v1.link", now + 24 * hour_ms + 1, keys));
+    }
+
+    TEST_CASE("has page nonces that nobody can use within the first second") {
+        const std::string nonce = page_nonce("v1.link", now, keys);
+        CHECK_FALSE(page_nonce_valid(nonce, "v1.link", now + 999, keys));
+        CHECK(page_nonce_valid(nonce, "v1.link", now + 1000, keys));
+        CHECK(page_nonce_age(nonce, "v1.link", now + 999, keys) == 999);
     }
 }
 
@@ -183,17 +192,17 @@ TEST_SUITE("a ticket") {
     const Nonce nonce{1, 2, 3};
 
     TEST_CASE("with or without a letter is of one length, and says nothing to others") {
-        const std::string with = seal({77, now}, nonce, keys);
-        const std::string without = seal({0, now}, nonce, keys);
-        CHECK(with.size() == 60);
-        CHECK(without.size() == 60);
+        const std::string with = seal({3, 77, 5, now, 65535}, nonce, keys);
+        const std::string without = seal({3, 0, 5, now, 0}, nonce, keys);
+        CHECK(with.size() == 84);
+        CHECK(without.size() == 84);
         CHECK(unseal(with, now, keys)->letter == 77);
         CHECK(unseal(without, now, keys)->letter == 0);
         CHECK_FALSE(unseal(with, now, Keyring({master(1, 2, 1)})));
     }
 
     TEST_CASE("lives one hour and cannot be changed") {
-        const std::string text = seal({77, now}, nonce, keys);
+        const std::string text = seal({3, 77, 5, now, 2}, nonce, keys);
         CHECK(unseal(text, now + hour_ms, keys));
         CHECK_FALSE(unseal(text, now + hour_ms + 1, keys));
         for (std::size_t i = 0; i < text.size(); ++i) {

@@ -35,6 +35,8 @@ TEST_SUITE("a newsletter's settings") {
         CHECK_FALSE(set("thanks_url", "https://example.org/thanks"));
         CHECK_FALSE(set("privacy_url", "https://example.org/privacy", "uk"));
         CHECK_FALSE(set("description", "Two\nlines", "uk"));
+        CHECK_FALSE(set("welcome", "Good morning!\n\nYours, Kate", "en"));
+        CHECK_FALSE(set("goodbye", "Farewell!\n\nYours, Kate", "uk"));
         CHECK_FALSE(set("texts.subscribe", "Join", "en"));
         CHECK_FALSE(set("fields", "city:text:required:80, age:number"));
         CHECK_FALSE(set("listed", "false"));
@@ -48,6 +50,13 @@ TEST_SUITE("a newsletter's settings") {
         CHECK(set("name", "{{&raw}}"));
         CHECK(set("name", "\xE2\x80\xAEylliad"));
         CHECK(set("name", "bad \xFF"));
+        for (const char* letter : {"welcome", "goodbye"}) {
+            CHECK(set(letter, "Hello\r\nBcc: all@example.org"));
+            CHECK(set(letter, "{{{raw}}}"));
+            CHECK(set(letter, std::string("nul \0", 5)));
+            CHECK(set(letter, "\xE2\x80\xAEylliad"));
+            CHECK(set(letter, std::string(4001, 'x')));
+        }
         CHECK(set("name", std::string(501, 'x')));
         CHECK(set("from", "News <news@other.net>"));
         CHECK(set("from", "News <news@example.org"));

@@ -1,8 +1,243 @@
 #include "service/outbox.h"
 
+#include "service/code.h"
+#include "service/pending.h"
 #include "tests/service/world.h"
 
 using namespace zgoda::service;
+
+namespace {
+
+using ChangePart = LeasedLetter::ChangePart;
+
+AddressChange::End end_of(const std::string& email) {
+    AddressChange::End end;
+    end.addr_key = end.abuse_key = end.address = end.envelope = email;
+    return end;
+}
+
+// ada@kyiv.ua, subscribed, has asked to be reached at ada@lviv.ua. Returns the change; `asked` says for which
+// of its ends there are letters.
+AddressChange asks_for_a_change(World& world, bool asked_old = true, bool asked_new = true) {
+    world.subscribed("ada@kyiv.ua", {"daily"});
+    world.now += hour_ms;
+    AddressChange change;
+    const Moment when = world.moment();
+    run(world.store, [&](Transaction& tx) {
+        const Person ada = *tx.person_by_key("ada@kyiv.ua");
+        change = {};
+        change.id = tx.new_id();
+        change.person = ada.id;
+        change.from = end_of("ada@kyiv.ua");
+        change.to = end_of("ada@lviv.ua");
+        change.asked_at = world.now;
+        Nonces nonces(when.seed);
+        const auto ask = [&](AddressChange::End& end) {
+            Person there = ada;
+            there.addr_key = there.abuse_key = end.addr_key;
+            Letter letter = enqueue(tx, there, LetterKind::address_change, "en", kyiv, false, world.rules,
+                                    world.now, nonces);
+            letter.change = change.id;
+            tx.add(letter);
+            end.letter = letter.id;
+        };
+        if (asked_old) ask(change.from);
+        if (asked_new) ask(change.to);
+        tx.add(change);
+    });
+    return change;
+}
+
+std::vector<LeasedLetter> leased_at(World& world, const std::string& envelope) {
+    std::vector<LeasedLetter> out;
+    for (auto& letter : world.lease_all())
+        if (letter.person.envelope == envelope) out.push_back(std::move(letter));
+    return out;
+}
+
+AddressChange now_is(World& world, Id change) {
+    return world.store.tables.address_changes.at(change);
+}
+
+}  // namespace
+
+TEST_SUITE("letters of each kind") {
+    TEST_CASE("a confirmation carries the code of its own key, the same on every retry") {
+        World world;
+        world.sign_up("ada@kyiv.ua", {"daily"});
+        const auto first = world.lease_all();
+        REQUIRE(first.size() == 1);
+        CHECK(first[0].code == confirmation_code(first[0].letter.id, first[0].letter.key_id, world.keys));
+        CHECK(first[0].code.size() == 6);
+        world.report(first[0], {Result::Kind::try_later, "451", world.now + hour_ms});
+        world.now += hour_ms;
+        CHECK(world.lease_all()[0].code == first[0].code);
+    }
+
+    TEST_CASE("a link to the preferences names no newsletter and lives an hour from its first lease") {
+        World world;
+        world.subscribed("ada@kyiv.ua", {"daily"});
+        world.now += hour_ms;
+        const Moment when = world.moment();
+        run(world.store, [&](Transaction& tx) {
+            Nonces nonces(when.seed);
+            tx.add(enqueue(tx, *tx.person_by_key("ada@kyiv.ua"), LetterKind::preference_link, "en", "", true,
+                           world.rules, world.now, nonces));
+        });
+        world.now += 5 * hour_ms;  // no mailer ran
+        auto letters = world.lease_all();
+        REQUIRE(letters.size() == 1);
+        CHECK(letters[0].newsletters.empty());
+        CHECK(letters[0].confirm_token.empty());
+        CHECK(letters[0].code.empty());
+        CHECK(letters[0].letter.expires_at == world.now + hour_ms);
+        const auto token = verify(letters[0].preferences_token, TokenPurpose::preferences, world.keys);
+        REQUIRE(token);
+        CHECK(token->a == world.person("ada@kyiv.ua")->id);
+        CHECK(token->expires_at == (world.now + hour_ms) / second_ms * second_ms);
+        // Nobody wants a dead link: it is not tried for longer.
+        world.report(letters[0], {Result::Kind::try_later, "451", world.now + 61 * minute_ms});
+        world.now += 2 * hour_ms;
+        CHECK(world.lease_all().empty());
+        CHECK(world.explained("ada@kyiv.ua").find("preference_link letter") != std::string::npos);
+        CHECK(world.explained("ada@kyiv.ua").find("expired before it could be delivered") !=
+              std::string::npos);
+    }
+
+    TEST_CASE("a change of address asks both ends, each at its own address and with the other one masked") {
+        World world;
+        asks_for_a_change(world);
+        const auto letters = world.lease_all();
+        REQUIRE(letters.size() == 2);
+        CHECK(letters[0].change_part == ChangePart::ask_old);
+        CHECK(letters[0].person.envelope == "ada@kyiv.ua");
+        CHECK(letters[1].change_part == ChangePart::ask_new);
+        CHECK(letters[1].person.envelope == "ada@lviv.ua");
+        for (const auto& letter : letters) {
+            CHECK(letter.old_address == "a•••a@kyiv.ua");
+            CHECK(letter.new_address == "a•••a@lviv.ua");
+            const auto token = verify(letter.confirm_token, TokenPurpose::confirm, world.keys);
+            REQUIRE(token);
+            CHECK(token->b == letter.letter.id);
+            CHECK(token->a == letter.letter.person);
+            CHECK(letter.undo_token.empty());
+            CHECK(letter.newsletters.empty());
+        }
+        world.report(letters[1], {Result::Kind::delivered, "250 ok"});
+        CHECK(world.events().back().identity == R"({"address":"ada@lviv.ua"})");
+    }
+
+    TEST_CASE("each end pays for its own letter") {
+        World world;
+        world.sign_up("ada@lviv.ua", {"daily"}, lviv);
+        world.deliver();
+        asks_for_a_change(world);
+        world.now -= 50 * minute_ms;  // the new end had a letter minutes ago
+        CHECK(leased_at(world, "ada@lviv.ua").empty());
+        world.now += 60 * minute_ms;
+        CHECK(leased_at(world, "ada@lviv.ua").size() == 1);
+        CHECK(world.store.tables.budget["ada@lviv.ua"].size() == 2);
+        CHECK(world.store.tables.budget["ada@kyiv.ua"].size() == 1);
+    }
+
+    TEST_CASE("an end that is suppressed gets no letter, the other one does") {
+        World world;
+        const AddressChange change = asks_for_a_change(world);
+        Suppression wish = suppression_keys(world.keys, "ada@lviv.ua").front();
+        wish.reason = SuppressionReason::not_me;
+        run(world.store, [&](Transaction& tx) { tx.add(wish); });
+        const auto letters = world.lease_all();
+        REQUIRE(letters.size() == 1);
+        CHECK(letters[0].change_part == ChangePart::ask_old);
+        CHECK_FALSE(now_is(world, change.id).ended_at);  // which would tell the asker
+    }
+
+    TEST_CASE("who is proven at the new address is told that nothing changes, with nothing to press") {
+        World world;
+        world.subscribed("ada@lviv.ua", {"weekly"});
+        asks_for_a_change(world);
+        const auto letters = leased_at(world, "ada@lviv.ua");
+        REQUIRE(letters.size() == 1);
+        CHECK(letters[0].change_part == ChangePart::taken);
+        CHECK(letters[0].confirm_token.empty());
+    }
+
+    TEST_CASE("a change that is over asks nobody") {
+        World world;
+        AddressChange change = asks_for_a_change(world);
+        change.ended_at = world.now;
+        run(world.store, [&](Transaction& tx) { tx.update(change); });
+        CHECK(world.lease_all().empty());
+    }
+
+    TEST_CASE("a letter that the new end refuses tells the old end nothing") {
+        World world;
+        const AddressChange change = asks_for_a_change(world);
+        const auto letters = world.lease_all();
+        REQUIRE(letters.size() == 2);
+        world.report(letters[0], {Result::Kind::try_later, "451", world.now + hour_ms});
+        world.report(letters[1], {Result::Kind::refused, "550 5.1.1 no such user", 0, true, true});
+        CHECK_FALSE(now_is(world, change.id).ended_at);
+        CHECK(world.status("ada@kyiv.ua", "daily") == "confirmed");
+        world.now += hour_ms;
+        CHECK(world.lease_all().size() == 1);
+    }
+
+    TEST_CASE("when it is done, the old end hears of it and can take it back for 7 days") {
+        World world;
+        AddressChange change = asks_for_a_change(world, false, false);
+        const Moment when = world.moment();
+        change.done_at = world.now;
+        run(world.store, [&](Transaction& tx) {
+            tx.update(change);
+            Person ada = *tx.person_by_key("ada@kyiv.ua");
+            ada.addr_key = ada.abuse_key = ada.address = ada.envelope = "ada@lviv.ua";
+            tx.update(ada);
+            Nonces nonces(when.seed);
+            Letter letter =
+                enqueue(tx, ada, LetterKind::address_change, "en", "", true, world.rules, world.now, nonces);
+            letter.change = change.id;
+            tx.add(letter);
+        });
+        world.now += hour_ms;
+        const auto letters = world.lease_all();
+        REQUIRE(letters.size() == 1);
+        CHECK(letters[0].change_part == ChangePart::done);
+        CHECK(letters[0].person.envelope == "ada@kyiv.ua");
+        CHECK(letters[0].confirm_token.empty());
+        const auto token = verify(letters[0].undo_token, TokenPurpose::undo, world.keys);
+        REQUIRE(token);
+        CHECK(token->a == change.id);
+        CHECK(token->b == 0);
+        CHECK(token->expires_at == *change.done_at + 7 * day_ms);
+        CHECK(letters[0].letter.expires_at == *change.done_at + 7 * day_ms);
+    }
+
+    TEST_CASE("a lease ends pauses whose time has come") {
+        World world;
+        world.subscribed("ada@kyiv.ua", {"daily"});
+        for (auto& [id, one] : world.store.tables.subscriptions) {
+            one.status = SubscriptionStatus::paused;
+            one.paused_until = world.now + day_ms;
+        }
+        const auto waits = [&] {
+            bool out = false;
+            look(world.store, [&](Reader& reader) {
+                out = work_waits(
+                    reader, [](const std::string&) { return true; }, world.rules, world.now);
+            });
+            return out;
+        };
+        CHECK_FALSE(waits());
+        world.lease_all();
+        CHECK(world.status("ada@kyiv.ua", "daily") == "paused");
+        world.now += day_ms;
+        CHECK(waits());
+        world.lease_all();
+        CHECK(world.status("ada@kyiv.ua", "daily") == "confirmed");
+        CHECK_FALSE(waits());
+    }
+}
 
 TEST_SUITE("the outbox") {
     TEST_CASE("gives a letter to one mailer only") {

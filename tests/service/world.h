@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "service/code.h"
 #include "service/confirmation.h"
 #include "service/ledger.h"
 #include "service/outbox.h"
@@ -127,7 +128,17 @@ struct World {
         return view;
     }
 
-    // Presses the button, with what the page ticked, or with these.
+    // Posts the page's form at this very moment.
+    ConfirmationOutcome post(const std::string& token, const Press& press, const std::string& ip = kyiv) {
+        ConfirmationOutcome outcome;
+        const Moment when = moment();
+        run(store, [&](Transaction& tx) {
+            outcome = confirm(tx, token, press, {ip, "Browser"}, rules, when);
+        });
+        return outcome;
+    }
+
+    // Presses the button, with what the page ticked, or with these. It takes people some time to get there.
     ConfirmationOutcome press(const std::string& token, std::vector<std::string> ticked = {"as shown"}) {
         std::vector<Id> ids;
         if (ticked == std::vector<std::string>{"as shown"}) {
@@ -137,10 +148,16 @@ struct World {
         } else {
             for (const std::string& slug : ticked) ids.push_back(id_of(slug));
         }
-        ConfirmationOutcome outcome;
+        now += 10 * second_ms;
+        return post(token, {ids});
+    }
+
+    // Types a code into the form that holds this ticket.
+    CodeOutcome type(const Ticket& ticket, const std::string& code) {
+        CodeOutcome outcome;
         const Moment when = moment();
         run(store, [&](Transaction& tx) {
-            outcome = confirm(tx, token, ids, {kyiv, "Browser"}, rules, when);
+            outcome = try_code(tx, ticket, code, {kyiv, "Form"}, rules, when);
         });
         return outcome;
     }
@@ -187,7 +204,11 @@ struct World {
     UnsubscribeView leave(const std::string& token, Way way = Way::page) {
         UnsubscribeView view;
         const Moment when = moment();
-        run(store, [&](Transaction& tx) { view = unsubscribe(tx, token, way, {kyiv, "B"}, rules, when); });
+        Leaving leaving;
+        leaving.way = way;
+        run(store, [&](Transaction& tx) {
+            view = unsubscribe(tx, token, leaving, {kyiv, "B"}, rules, when);
+        });
         return view;
     }
 
