@@ -130,7 +130,9 @@ export class Newsroom {
         this.site.closeAllConnections?.();
         if (this.server?.exitCode === null) {
             this.server.kill('SIGTERM');
+            const killer = setTimeout(() => this.server.kill('SIGKILL'), 15_000);
             await once(this.server, 'exit');
+            clearTimeout(killer);
         }
         fs.rmSync(this.folder, {recursive: true, force: true});
     }

@@ -15,6 +15,12 @@ const words = {
 };
 const human = 5500;  // a letter needs some seconds to be found, opened and read
 
+// Presses a button of our pages as a person does: she has read it for a second, at least.
+async function press(page, name) {
+    await sleep(1100);
+    await page.getByRole('button', {name}).click();
+}
+
 // Signs up on an article of another origin, and gives the letter.
 async function signUp(page, address, locale = 'en') {
     const said = words[locale];
@@ -42,7 +48,7 @@ for (const locale of ['en', 'uk']) {
         assert.equal(await page.locator('html').getAttribute('lang'), locale);
         await picture(page, `page-confirm-${locale}`);
         assert.equal(room.status(address, 'explaining-ukraine'), 'pending', 'looking changes nothing');
-        await page.getByRole('button', {name: said.yes}).click();
+        await press(page, said.yes);
         await page.getByRole('heading', {name: said.subscribed}).waitFor();
         await picture(page, `page-confirmed-${locale}`);
         assert.equal(room.status(address, 'explaining-ukraine'), 'confirmed');
@@ -83,8 +89,7 @@ test('without JavaScript the way is the same, by the button', async () => {
     const letter = room.letter('still@example.org');
     await sleep(human);
     await page.goto(letter.link('confirm'));
-    await sleep(1100);
-    await page.getByRole('button', {name: words.en.yes}).click();
+    await press(page, words.en.yes);
     await page.getByRole('heading', {name: words.en.subscribed}).waitFor();
     assert.equal(room.status('still@example.org', 'opinion'), 'confirmed');
     await done();
@@ -156,12 +161,10 @@ test('a scanner confirms nobody; a person does, at most asked once more', async 
     assert.equal(room.status('scanned@example.org', 'explaining-ukraine'), 'pending');
     await sleep(human);
     await page.goto(letter.link('confirm'));
-    await sleep(1100);
-    await page.getByRole('button', {name: words.en.yes}).click();
+    await press(page, words.en.yes);
     await page.getByRole('heading', {name: words.en.subscribed}).or(page.getByRole('alert')).waitFor();
     if (await page.getByRole('alert').count()) {  // on a slow machine the scanner looks patient
-        await sleep(1100);
-        await page.getByRole('button', {name: words.en.yes}).click();
+        await press(page, words.en.yes);
     }
     await page.getByRole('heading', {name: words.en.subscribed}).waitFor();
     assert.equal(room.status('scanned@example.org', 'explaining-ukraine'), 'confirmed');
@@ -172,18 +175,16 @@ test('a scanner that has learnt to wait a second is asked once more, as the read
     const {page, done} = await room.reader(), robot = await room.reader({network: '203.0.113.10'});
     const letter = await signUp(page, 'patient@example.org');
     await robot.page.goto(letter.link('confirm'));
-    await sleep(1100);
-    await robot.page.getByRole('button', {name: words.en.yes}).click();
+    await press(robot.page, words.en.yes);
     await robot.page.getByRole('alert').waitFor();
     await robot.done();
     assert.equal(room.status('patient@example.org', 'explaining-ukraine'), 'pending');
     await sleep(human);
     await page.goto(letter.link('confirm'));
-    await sleep(1100);
-    await page.getByRole('button', {name: words.en.yes}).click();
+    await press(page, words.en.yes);
     await page.getByRole('alert').waitFor();
     await picture(page, 'page-confirm-once-more');
-    await page.getByRole('button', {name: words.en.yes}).click();
+    await press(page, words.en.yes);
     await page.getByRole('heading', {name: words.en.subscribed}).waitFor();
     assert.equal(room.status('patient@example.org', 'explaining-ukraine'), 'confirmed');
     await done();
@@ -200,12 +201,12 @@ test('a scanner unsubscribes nobody; the reader leaves by one button, and may ta
     assert.equal(room.status('leaver@example.org', 'explaining-ukraine'), 'confirmed');
     await page.goto(link);
     await picture(page, 'page-unsubscribe');
-    await page.getByRole('button', {name: 'Unsubscribe'}).click();
+    await press(page, 'Unsubscribe');
     await page.getByRole('heading', {name: /^You have left/}).waitFor();
     await picture(page, 'page-left');
     assert.equal(room.status('leaver@example.org', 'explaining-ukraine'), 'unsubscribed');
-    await page.getByRole('button').click();
-    await sleep(500);
+    await press(page, 'Take it back');
+    await page.waitForLoadState('networkidle');
     await picture(page, 'page-left-undone');
     assert.equal(room.status('leaver@example.org', 'explaining-ukraine'), 'confirmed');
     await done();
@@ -216,7 +217,7 @@ test('"this was not me" is a page and a button', async () => {
     const letter = await signUp(page, 'notme@example.org');
     await page.goto(letter.link('not-me'));
     await picture(page, 'page-not-me');
-    await page.getByRole('button', {name: 'This was not me'}).click();
+    await press(page, 'This was not me');
     await page.getByRole('heading', {name: 'Thank you for telling us'}).waitFor();
     await picture(page, 'page-not-me-done');
     await page.goto(letter.link('confirm'));
@@ -240,7 +241,7 @@ test('the preferences are a page that any reader can use', async () => {
     await page.goto(letter.link('preferences'));
     await picture(page, 'page-preferences');
     await page.getByRole('checkbox', {name: 'Opinion'}).check();
-    await page.getByRole('button', {name: 'Save'}).click();
+    await press(page, 'Save');
     await page.getByRole('status').waitFor();
     assert.equal(room.status('settled@example.org', 'opinion'), 'confirmed');
     await page.locator('summary').click();
