@@ -88,6 +88,13 @@ struct OnStore {
     Exit operator()(const cli::NewsletterEmbed& verb) {
         return cli::newsletter_embed(verb, settings, rules.texts, store);
     }
+    Exit operator()(const cli::Import& verb) { return cli::import_people(verb, settings, rules, store, log); }
+    Exit operator()(const cli::UnsubscribeImport& verb) {
+        return cli::unsubscribe_import(verb, settings, rules, store, log);
+    }
+    Exit operator()(const cli::SuppressImport& verb) { return cli::suppress_import(verb, rules, store); }
+    Exit operator()(const cli::ImportUndo& verb) { return cli::import_undo(verb, rules, store); }
+    Exit operator()(const cli::ImportList& verb) { return cli::import_list(verb, store); }
     Exit operator()(const cli::Export& verb) {
         return cli::export_subscribers(verb, settings.server.public_url, rules, store);
     }
@@ -102,7 +109,26 @@ struct OnStore {
     Exit operator()(const cli::SubscriberErase& verb) { return cli::subscriber_erase(verb, rules, store); }
     Exit operator()(const cli::ConsentShow& verb) { return cli::consent_show(verb, rules, store); }
     Exit operator()(const cli::ConsentVerify& verb) { return cli::consent_verify(verb, keys, store); }
+    Exit operator()(const cli::MailPause& verb) { return cli::mail_pause(verb, rules, store); }
+    Exit operator()(const cli::SubscriberFind& verb) { return cli::subscriber_find(verb, store); }
+    Exit operator()(const cli::SubscriberConfirm& verb) {
+        return cli::subscriber_confirm(verb, rules, store);
+    }
+    Exit operator()(const cli::SuppressAdd& verb) { return cli::suppress_add(verb, rules, store); }
+    Exit operator()(const cli::SuppressRemove& verb) { return cli::suppress_remove(verb, rules, store); }
+    Exit operator()(const cli::SuppressList& verb) { return cli::suppress_list(verb, rules, store); }
+    Exit operator()(const cli::Stats& verb) {
+        std::vector<std::string> origins = settings.server.allowed_origins;
+        origins.push_back(settings.server.public_url);
+        return cli::stats(verb, origins, store);
+    }
+    Exit operator()(const cli::Audit& verb) { return cli::audit(verb, store); }
+    Exit operator()(const cli::Purge& verb) { return cli::purge(verb, settings, rules, store); }
+    Exit operator()(const cli::Backup& verb) { return cli::backup(verb, settings, log, store); }
+    Exit operator()(const cli::KeysRotate& verb) { return cli::keys_rotate(verb, settings, store); }
     // These open what they need themselves, and never come here.
+    Exit operator()(const cli::Restore&) { return Exit::failed; }
+    Exit operator()(const cli::Bounces&) { return Exit::failed; }
     Exit operator()(const cli::Migrate&) { return Exit::failed; }
     Exit operator()(const cli::CheckConfig&) { return Exit::failed; }
 };
@@ -111,6 +137,8 @@ Exit run(const std::vector<std::string>& words) {
     auto parsed = cli::parse_command_line({words.begin() + 1, words.end()});
     if (const Exit* exit = std::get_if<Exit>(&parsed)) return *exit;
     const auto& command = std::get<cli::Command>(parsed);
+
+    if (const auto* verb = std::get_if<cli::Bounces>(&command.verb)) return cli::classify_bounces(*verb);
 
     auto read = cli::read_settings(command.config_file);
     if (const auto* problem = std::get_if<config::Problem>(&read))
@@ -122,6 +150,8 @@ Exit run(const std::vector<std::string>& words) {
     if (const auto* verb = std::get_if<cli::Migrate>(&command.verb)) {
         return cli::migrate(*verb, settings, spell(words), log);
     }
+    if (const auto* verb = std::get_if<cli::Restore>(&command.verb))
+        return cli::restore(*verb, settings, spell(words), log);
 
     // Of a database that is there, its owner and schema are looked at before the keys; a new one comes after
     // its keys.

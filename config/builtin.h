@@ -9,4 +9,7 @@ namespace zgoda::config {
 
 const std::map<std::string_view, std::string_view>& builtin_files();
 
+// The one file bounce_rules.toml (bounce_rules.h).
+const std::map<std::string_view, std::string_view>& builtin_bounce_rules();
+
 }  // namespace zgoda::config

@@ -124,7 +124,45 @@ int make_key_file(const path& file, service::TimeMs now) {
     return error ? error : sync_folder(file.parent_path());
 }
 
+// Of a file that is there, with one line more.
+int replace_key_file(const path& file, const std::string& content) {
+    std::string unfinished = file.string() + ".XXXXXX";
+    const int fd = mkostemp(unfinished.data(), O_CLOEXEC);  // O_EXCL, 0600
+    if (fd < 0) return errno;
+    int error = write_and_sync(fd, content);
+    close(fd);
+    if (!error && rename(unfinished.c_str(), file.c_str()) != 0) error = errno;
+    if (error) unlink(unfinished.c_str());
+    return error ? error : sync_folder(file.parent_path());
+}
+
 }  // namespace
+
+std::variant<int, Problem> add_key(const path& file, service::TimeMs now) {
+    const auto known = read_keys(file);
+    if (const auto* problem = std::get_if<Problem>(&known)) return *problem;
+    const auto& keys = std::get<std::vector<service::MasterKey>>(known);
+    service::MasterKey fresh;
+    fresh.created_at = now;
+    for (const service::MasterKey& one : keys) {
+        fresh.id = std::max(fresh.id, one.id);
+        // The youngest one signs: a clock that went back must not make the new one older.
+        fresh.created_at = std::max(fresh.created_at, one.created_at);
+    }
+    if (++fresh.id > 255)
+        return Problem{fmt::format("{} holds key 255; there can be no newer one.", file.string())};
+    auto content = read_secret_file(file, setting);
+    if (auto* problem = std::get_if<Problem>(&content)) return *problem;
+    std::string text = std::get<std::string>(std::move(content));
+    if (!text.empty() && text.back() != '\n') text += '\n';
+    text += fmt::format("{}, {}, {}\n", fresh.id, service::to_hex(service::random_seed()),
+                        service::rfc3339(fresh.created_at));
+    if (const int error = replace_key_file(file, text)) {
+        return Problem{fmt::format("{} names {}, which cannot be written: {}.", setting, file.string(),
+                                   std::strerror(error))};
+    }
+    return fresh.id;
+}
 
 std::variant<std::vector<service::MasterKey>, Problem> load_keys(const path& file, bool data_present,
                                                                  service::TimeMs now) {

@@ -24,4 +24,8 @@ namespace zgoda::config {
 std::variant<std::vector<service::MasterKey>, Problem> load_keys(const std::filesystem::path& file,
                                                                  bool data_present, service::TimeMs now);
 
+// Adds a new key, which signs from the next start on; the old ones go on verifying. Returns its id. The file
+// is replaced whole: a crash leaves the old one or the new one.
+std::variant<int, Problem> add_key(const std::filesystem::path& file, service::TimeMs now);
+
 }  // namespace zgoda::config

@@ -346,7 +346,8 @@ std::variant<Settings, Problem> load_settings(const std::optional<path>& explici
         if (auto problem = read_settings(reading, s.file)) return *problem;
     }
     for (const auto& [name, value] : environment) {
-        if (!name.starts_with("ZGODA_") || name == "ZGODA_CONFIG" || name == "ZGODA_ADDRESS_VERDICTS")
+        if (!name.starts_with("ZGODA_") || name == "ZGODA_CONFIG" || name == "ZGODA_ADDRESS_VERDICTS" ||
+            name == "ZGODA_BOUNCES")
             continue;
         if (auto problem = read_variable(reading, name, value)) return *problem;
     }

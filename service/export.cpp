@@ -115,4 +115,53 @@ void append_ndjson(std::string& out, const ExportRow& row, const std::string* ur
     out.append("}\n");
 }
 
+std::string mailchimp_header(SubscriptionStatus status, bool links) {
+    std::string header =
+        "Email Address,First Name,Last Name,MEMBER_RATING,OPTIN_TIME,OPTIN_IP,CONFIRM_TIME,CONFIRM_IP,"
+        "LATITUDE,LONGITUDE,GMTOFF,DSTOFF,TIMEZONE,CC,REGION,";
+    if (status == SubscriptionStatus::unsubscribed)
+        header += "UNSUB_TIME,UNSUB_CAMPAIGN_TITLE,UNSUB_CAMPAIGN_ID,UNSUB_REASON,UNSUB_REASON_OTHER,";
+    else if (status == SubscriptionStatus::bounced)
+        header += "CLEAN_TIME,CLEAN_CAMPAIGN_TITLE,CLEAN_CAMPAIGN_ID,";
+    else
+        header += "LAST_CHANGED,";
+    header += "LEID,EUID,NOTES,TAGS";
+    if (links) header += ",UNSUBSCRIBE_URL";
+    return header + "\r\n";
+}
+
+void append_mailchimp(std::string& out, const ExportRow& row, bool raw, const std::string* url) {
+    // "2023-04-21 11:16:57", UTC.
+    const auto time = [&out](const std::optional<TimeMs>& at) {
+        if (!at) return;
+        const std::string text = rfc3339(*at);
+        out.append(text, 0, 10).append(" ").append(text, 11, 8);
+    };
+    append_cell(out, row.email, raw);
+    out.push_back(',');
+    append_cell(out, row.name, raw);
+    out.append(",,,");
+    time(row.signed_up_at);
+    out.append(",,");
+    time(row.confirmed_at);
+    out.append(",,,,,,,,,");
+    if (row.status == SubscriptionStatus::unsubscribed) {
+        time(row.unsubscribed_at);
+        out.append(",,,,,");
+    } else if (row.status == SubscriptionStatus::bounced) {
+        time(row.unsubscribed_at);
+        out.append(",,,");
+    } else {
+        time(row.confirmed_at ? row.confirmed_at : row.signed_up_at);
+        out.push_back(',');
+    }
+    out.append(",,,");  // LEID, EUID, NOTES
+    out.append("\"\"\"").append(row.newsletter).append("\"\"\"");
+    if (url != nullptr) {
+        out.push_back(',');
+        append_cell(out, *url, raw);
+    }
+    out.append("\r\n");
+}
+
 }  // namespace zgoda::service

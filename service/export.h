@@ -19,4 +19,9 @@ std::string csv_header(bool links);
 void append_csv(std::string& out, const ExportRow&, bool raw, const std::string* url);
 void append_ndjson(std::string& out, const ExportRow&, const std::string* url);
 
+// Mailchimp's columns, in its order; which file it is, its columns say: of the subscribed, the unsubscribed,
+// or the cleaned, whose mail bounced. What Mailchimp alone knows stays empty; the newsletter stands in TAGS.
+std::string mailchimp_header(SubscriptionStatus, bool links);
+void append_mailchimp(std::string& out, const ExportRow&, bool raw, const std::string* url);
+
 }  // namespace zgoda::service

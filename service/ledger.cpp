@@ -82,6 +82,12 @@ std::int64_t record(Transaction& tx, const Keyring& keys, EventDraft draft, Time
     return event.seq;
 }
 
+bool sealed_by(const LedgerHead& head, const Keyring& keys) {
+    if (head.seq == 0) return true;
+    const Digest* key = keys.key(head.key_id, KeyUse::ledger_head);
+    return key != nullptr && equal_in_constant_time(seal_of(head, *key), head.seal);
+}
+
 Verdict verify_ledger(Store& store, const Keyring& keys, std::optional<std::string> expected_head,
                       const std::function<void(std::int64_t)>& progress) {
     constexpr std::size_t page = 5000;
@@ -160,7 +166,12 @@ Verdict verify_ledger(Store& store, const Keyring& keys, std::optional<std::stri
             } else {
                 ++verdict.truncated;
             }
-            if (event.kind == EventKind::erased) identity_gone.erase(event.person);
+            // An import that was taken back removed the people that it had brought.
+            if (event.kind == EventKind::erased ||
+                (event.kind == EventKind::import_undone &&
+                 event.details.find(R"("removed":true)") != std::string::npos)) {
+                identity_gone.erase(event.person);
+            }
             seq = event.seq;
             previous = event.hash;
             ++verdict.events;

@@ -30,6 +30,9 @@ struct EventDraft {
 // Appends to the chain, in this unit of work. Returns the event's number.
 std::int64_t record(Transaction&, const Keyring&, EventDraft, TimeMs now, Nonces&);
 
+// Was this head written by who holds one of these keys? An empty ledger has none that could say no.
+bool sealed_by(const LedgerHead&, const Keyring&);
+
 // What `consent verify` found. `problem` is one sentence that names the event; nullopt: the chain is whole.
 struct Verdict {
     std::optional<std::string> problem;

@@ -263,17 +263,23 @@ std::optional<std::string> set_newsletter(Newsletter& newsletter, std::string_vi
     return problem;
 }
 
-Wording wording_of(const Newsletter& newsletter, std::string_view locale, std::string_view fallback) {
+Wording make_wording(Id newsletter, std::string_view locale, std::string_view text,
+                     std::string_view privacy_url) {
     Wording wording;
-    wording.newsletter = newsletter.id;
+    wording.newsletter = newsletter;
     wording.locale = locale;
-    wording.text = newsletter.setting("consent", locale);
-    if (wording.text.empty()) wording.text = fallback;
-    wording.privacy_url = newsletter.setting("privacy_url", locale);
+    wording.text = text;
+    wording.privacy_url = privacy_url;
     const Digest digest = sha256(
         fmt::format("{}\n{}\n{}\n{}", wording.newsletter, wording.locale, wording.privacy_url, wording.text));
     wording.id = to_hex(std::span(digest).first(16));
     return wording;
+}
+
+Wording wording_of(const Newsletter& newsletter, std::string_view locale, std::string_view fallback) {
+    const std::string& own = newsletter.setting("consent", locale);
+    return make_wording(newsletter.id, locale, own.empty() ? fallback : own,
+                        newsletter.setting("privacy_url", locale));
 }
 
 }  // namespace zgoda::service

@@ -88,6 +88,8 @@ struct Wording {
     std::string text;
     std::string privacy_url;
 };
+Wording make_wording(Id newsletter, std::string_view locale, std::string_view text,
+                     std::string_view privacy_url);
 Wording wording_of(const Newsletter&, std::string_view locale, std::string_view fallback);
 
 }  // namespace zgoda::service

@@ -9,6 +9,7 @@
 #include "service/code.h"
 #include "service/confirmation.h"
 #include "service/ledger.h"
+#include "service/mail_pause.h"
 #include "service/pending.h"
 #include "service/preferences.h"
 #include "service/token.h"
@@ -248,6 +249,8 @@ std::vector<LeasedLetter> lease(Transaction& tx, const std::string& mailer, std:
                                 const Moment& moment) {
     const TimeMs now = moment.now;
     Nonces nonces(moment.seed);
+    const auto pauses = tx.mail_pauses();
+    if (mail_stopped(pauses)) return {};
     for (Letter& letter : tx.leased_letters()) {
         if (lease_ended(letter, alive, rules, now)) free_lease(tx, letter, now);
     }
@@ -263,6 +266,7 @@ std::vector<LeasedLetter> lease(Transaction& tx, const std::string& mailer, std:
         const std::vector<Letter> due = tx.due_letters(now, limit - leased.size());
         if (due.empty()) break;
         for (const Letter& letter : due) {
+            if (hold(tx, letter, pauses)) continue;
             if (auto one = lease_one(tx, letter, mailer, rules, now, nonces))
                 leased.push_back(std::move(*one));
         }
@@ -272,6 +276,7 @@ std::vector<LeasedLetter> lease(Transaction& tx, const std::string& mailer, std:
 
 bool work_waits(Reader& reader, const std::function<bool(const std::string&)>& alive, const Rules& rules,
                 TimeMs now) {
+    if (mail_stopped(reader.mail_pauses())) return false;
     if (!reader.due_letters(now, 1).empty()) return true;
     if (!reader.waiting_requests(now - rules.budget_wait, 1).empty()) return true;
     if (!reader.ended_pauses(now, 1).empty()) return true;

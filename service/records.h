@@ -162,6 +162,29 @@ struct LedgerHead {
     Digest seal{};  // HMAC over seq and hash, under a key outside the database
 };
 
+// One run of `import` over one file, which can be taken back.
+struct ImportBatch {
+    Id id = 0;
+    std::string name;  // unique
+    Digest digest{};   // of the file and of what was asked: the same again goes on with this one
+    ImportState state = ImportState::running;
+    std::string format;
+    std::string basis;
+    TimeMs started_at = 0;
+    TimeMs changed_at = 0;
+    std::int64_t position = 0;  // rows of the file that are done
+    std::int64_t imported = 0, merged = 0, unchanged = 0, refused = 0;
+    std::int64_t restored = 0, kept = 0;  // records, by undo
+};
+
+// What one row of a batch changed of one person, and how it was before.
+struct ImportEntry {
+    Id batch = 0;
+    std::int64_t row = 0;  // 1 is the first of the batch
+    Id person = 0;
+    std::string changes;  // JSON, of service/import.cpp
+};
+
 struct ExportRow {  // views are valid during the call that hands it over
     Id subscription = 0;
     std::string_view email, name, newsletter, locale, source, form, fields;
@@ -181,6 +204,27 @@ struct OutboxCounts {
     std::int64_t due = 0;      // should go now
     std::int64_t waiting = 0;  // queued, deferred, uncertain or leased, the due ones included
     std::optional<TimeMs> oldest_due;
+};
+
+// The stop switch of the mail: letters that it names stay where they are until it is taken away.
+struct MailPause {
+    enum class Scope : std::uint8_t {
+        all,
+        newsletter,
+        domain,
+        after_restore,  // all, until somebody has looked at what a restore brought back
+    } scope = Scope::all;
+    std::string name;  // newsletter: its id; domain: lower case, A-labels; else ""
+    TimeMs since = 0;
+};
+
+// What an administrator did.
+struct AdminAct {
+    Id id = 0;
+    TimeMs at = 0;
+    std::string who;      // user of this machine, or "token NAME"
+    std::string what;     // the verb, as "subscriber erase"
+    std::string details;  // JSON object: ids, never addresses
 };
 
 // What mailers leave for others to see.

@@ -55,8 +55,18 @@ class Reader {
     // Open requests without a letter, asked before `asked_before`.
     virtual std::vector<Request> waiting_requests(TimeMs asked_before, std::size_t limit) = 0;
 
+    // Those still to be sent (queued, deferred, uncertain) in the order of (due_at, id), after this one.
+    virtual std::vector<Letter> open_letters(TimeMs due_after, Id after, std::size_t limit) = 0;
+    virtual std::vector<MailPause> mail_pauses() = 0;
+
     // Paused ones whose pause has ended at `now`.
     virtual std::vector<Subscription> ended_pauses(TimeMs now, std::size_t limit) = 0;
+
+    // People by id, those after `after`.
+    virtual std::vector<Person> people(Id after, std::size_t limit) = 0;
+    // The ids of those who were there before a time, never proved anything, and have no subscriptions but
+    // pending and undeliverable ones.
+    virtual std::vector<Id> unproven_people(TimeMs created_before, Id after, std::size_t limit) = 0;
 
     virtual std::optional<AddressChange> address_change(Id) = 0;
     virtual std::vector<AddressChange> address_changes_of(Id person) = 0;
@@ -67,9 +77,34 @@ class Reader {
     virtual std::vector<Suppression> suppressions(const Digest& key) = 0;
     virtual std::vector<BudgetEntry> budget(std::string_view abuse_key) = 0;
 
+    // By key and reason, those after `after` (its key and reason; nullptr: from the first).
+    virtual std::vector<Suppression> all_suppressions(const Suppression* after, std::size_t limit) = 0;
+
+    // What retention looks for, each in a stable order, after the last one seen:
+    // events older than this whose evidence is still there;
+    virtual std::vector<std::int64_t> events_with_evidence(TimeMs before, std::int64_t after_seq,
+                                                           std::size_t limit) = 0;
+    // requests asked before this that still say more of their client than its network, by (person, id);
+    virtual std::vector<Request> requests_with_evidence(TimeMs asked_before, Id after_person, Id after_id,
+                                                        std::size_t limit) = 0;
+    // letters that are through (sent, refused, expired, cancelled) and were written before this, by id;
+    virtual std::vector<Id> finished_letters(TimeMs created_before, Id after, std::size_t limit) = 0;
+    // keys of the budget of addresses that no person here has;
+    virtual std::vector<std::string> budget_keys(std::string_view after, std::size_t limit) = 0;
+    // and the youngest letter written before this (0: none): what has a smaller id is older still.
+    virtual Id last_letter_before(TimeMs created_before) = 0;
+
+    // Newest first, those before `before` (0: from the newest).
+    virtual std::vector<AdminAct> admin_acts(Id before, std::size_t limit) = 0;
+
     virtual LedgerHead ledger_head() = 0;  // seq 0 and an all-zero hash when the ledger is empty
     virtual std::vector<Event> events(std::int64_t after_seq, std::size_t limit) = 0;
     virtual std::vector<Event> events_of(Id person) = 0;
+
+    virtual std::optional<ImportBatch> import_batch(Id) = 0;
+    virtual std::vector<ImportBatch> import_batches() = 0;
+    virtual std::vector<ImportEntry> import_entries(Id batch, std::size_t limit) = 0;  // the last row first
+    virtual std::vector<ImportEntry> import_entries_of(Id person) = 0;                 // by batch and row
 
     // Hands out rows by subscription id, those after `after`, at most `limit`; returns how many.
     virtual std::size_t export_rows(const ExportFilter&, Id after, std::size_t limit,
@@ -106,12 +141,32 @@ class Transaction : public Reader {
     virtual void set_budget(std::string_view abuse_key,
                             std::span<const BudgetEntry>) = 0;  // empty removes it
 
+    virtual void add(const MailPause&) = 0;  // not an error if it is there already: the older one stays
+    virtual void remove(const MailPause&) = 0;
+    virtual void add(const AdminAct&) = 0;
+
+    // Of an event: its evidence. Of a request: all of its client but the network. The rest stays.
+    virtual void forget_evidence(std::int64_t event) = 0;
+    virtual void forget_evidence(const Request&) = 0;
+    virtual void remove_letter(Id) = 0;
+    virtual std::size_t remove_wrong_codes(Id until) = 0;  // of letters and requests up to this id; how many
+
     // Appends the next event (seq and previous must follow the head that was read in this unit) and the new
     // head.
     virtual void append(const Event&, const LedgerHead&) = 0;
 
-    // Removes the person with her subscriptions, requests, letters, wrong codes, changes of address and the
-    // budget under her abuse_key, and identity and evidence of all her events.
+    virtual void remove(const Subscription&) = 0;  // for who takes back what made it
+
+    virtual void add(const ImportBatch&) = 0;
+    virtual void update(const ImportBatch&) = 0;
+    virtual void add(const ImportEntry&) = 0;
+    virtual void update(const ImportEntry&) = 0;  // its changes
+    virtual void remove(const ImportEntry&) = 0;
+    // Removes up to `limit` entries of a batch; returns how many.
+    virtual std::size_t forget_import_entries(Id batch, std::size_t limit) = 0;
+
+    // Removes the person with her subscriptions, requests, letters, wrong codes, changes of address, entries
+    // of imports and the budget under her abuse_key, and identity and evidence of all her events.
     virtual void erase_person(Id) = 0;
 
     // One line for the withdrawals journal, which is outside the database: on disk before this unit is

@@ -131,6 +131,34 @@ boost::json::object parsed(const std::string& text) {
     return error || !value.is_object() ? boost::json::object() : value.as_object();
 }
 
+// What an import brought: newsletters with their status, and what the file says of her.
+std::string tell_import(const Event& event, const boost::json::object& details) {
+    std::string what;
+    const auto* list = details.if_contains("newsletters");
+    if (list != nullptr && list->is_array()) {
+        for (const auto& one : list->as_array()) {
+            if (!one.is_object()) continue;
+            what += fmt::format("{}{} ({})", what.empty() ? "" : ", ", text_in(one.as_object(), "slug"),
+                                text_in(one.as_object(), "status"));
+        }
+    }
+    const auto* batch = details.if_contains("batch");
+    std::string out =
+        fmt::format("imported by batch {}: {}", batch != nullptr && batch->is_int64() ? batch->as_int64() : 0,
+                    what.empty() ? "what the file knows of her" : what);
+    const boost::json::object file = parsed(event.identity);
+    for (const auto& [key, verb] :
+         {std::pair{"signed_up_at", "signed up"}, std::pair{"confirmed_at", "confirmed"},
+          std::pair{"unsubscribed_at", "left"}}) {
+        const std::string at = text_in(file, key);
+        if (!at.empty()) out += fmt::format("; the file says she {} {}", verb, at);
+    }
+    if (const std::string ip = text_in(parsed(event.evidence), "ip"); !ip.empty()) out += " from " + ip;
+    if (const std::string reason = text_in(details, "suppressed"); !reason.empty())
+        out += fmt::format("; no more letters: {}", reason);
+    return out + ".";
+}
+
 // What the ledger adds to requests and letters, which tell their own part. nullopt: nothing.
 std::optional<std::string> tell(const Event& event) {
     const boost::json::object details = parsed(event.details);
@@ -180,9 +208,22 @@ std::optional<std::string> tell(const Event& event) {
                 text_in(details, "why") == "budget" ? "the mail budget had no letter for it within 72 hours"
                 : text_in(details, "why") == "refused" ? "its letter was refused for good"
                                                        : "its letter could not be delivered in time");
+        case EventKind::imported:
+            return tell_import(event, details);
+        case EventKind::import_undone:
+            return fmt::format("an import was taken back: {}.",
+                               slugs.empty() ? "what it knew of her" : slugs);
         default:
             return fmt::format("{}.", word(event.kind));
     }
+}
+
+// Does her part of the ledger tell of it? Not what came before she did.
+bool in_ledger(Reader& reader, Id person, const Suppression& one) {
+    const auto events = reader.events_of(person);
+    return std::any_of(events.begin(), events.end(), [&](const Event& event) {
+        return event.kind == EventKind::suppressed && event.at == one.at;
+    });
 }
 
 }  // namespace
@@ -219,7 +260,7 @@ Story story(Reader& reader, std::string_view addr_key, const Rules& rules, TimeM
         out.suppressions.insert(out.suppressions.end(), found.begin(), found.end());
     }
     for (const Suppression& one : out.suppressions) {
-        if (out.person && one.reason != SuppressionReason::erased) continue;  // the ledger tells it
+        if (out.person && in_ledger(reader, out.person->id, one)) continue;
         out.lines.push_back({one.at, one.reason == SuppressionReason::erased
                                          ? "was erased; an import never brings this address back."
                                          : fmt::format("no more letters: {}.", word(one.reason))});

@@ -244,6 +244,10 @@ int unsubscribe(Transaction& tx, const Person& person, std::optional<Id> newslet
     return leave(tx, copy, which, leaving, {}, rules, moment.now, nonces);
 }
 
+void journal_leaving(Transaction& tx, const Person& person, Id newsletter, const Rules& rules, TimeMs now) {
+    journal(tx, person, fmt::format("newsletter {}", newsletter), rules, now);
+}
+
 UndoView show_undo(Reader& reader, std::string_view token, const Rules& rules, TimeMs now) {
     return open_undo(reader, token, rules, now).view;
 }

@@ -56,6 +56,9 @@ int leave(Transaction&, Person& person, const std::optional<std::vector<Id>>& ne
 // For the administrator: one newsletter, or all (nullopt). Returns how many subscriptions ended.
 int unsubscribe(Transaction&, const Person&, std::optional<Id> newsletter, const Rules&, const Moment&);
 
+// Her line in the withdrawals journal, for an import that ends a subscription which she had here.
+void journal_leaving(Transaction&, const Person&, Id newsletter, const Rules&, TimeMs now);
+
 // --- Undo: for 15 minutes after the page's own POST, once ---
 
 constexpr DurationMs undo_life = 15 * minute_ms;

@@ -24,6 +24,8 @@ constexpr std::string_view suppression_reasons[] = {"complaint",   "not_me", "ne
 constexpr std::string_view request_states[] = {"open",       "confirmed", "declined", "lapsed",
                                                "suppressed", "honeypot",  "already",  "withdrawn"};
 
+constexpr std::string_view import_states[] = {"running", "done", "undoing", "undone"};
+
 template <class Enum>
 std::optional<Enum> find(std::span<const std::string_view> words, std::string_view word) {
     for (std::size_t i = 0; i < words.size(); ++i) {
@@ -51,6 +53,10 @@ std::string_view word(SuppressionReason value) {
 }
 std::string_view word(RequestState value) {
     return request_states[static_cast<std::size_t>(value)];
+}
+
+std::string_view word(ImportState value) {
+    return import_states[static_cast<std::size_t>(value)];
 }
 
 std::optional<SubscriptionStatus> parse_subscription_status(std::string_view text) {

@@ -81,12 +81,21 @@ enum class RequestState : std::uint8_t {
     withdrawn,   // she left before she confirmed
 };
 
+// How far an import is.
+enum class ImportState : std::uint8_t {
+    running,  // or killed: it goes on where it was, or is undone
+    done,
+    undoing,
+    undone,
+};
+
 std::string_view word(SubscriptionStatus);
 std::string_view word(LetterKind);
 std::string_view word(LetterState);
 std::string_view word(EventKind);
 std::string_view word(SuppressionReason);
 std::string_view word(RequestState);
+std::string_view word(ImportState);
 
 std::optional<SubscriptionStatus> parse_subscription_status(std::string_view);
 std::optional<LetterKind> parse_letter_kind(std::string_view);

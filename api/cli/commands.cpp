@@ -181,7 +181,8 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
     Mail mail_options;
     CLI::App* mail =
         verb_of(&app, "mail",
-                "Sends the letters that are due and exits, for cron (also test, status). Several at once "
+                "Sends the letters that are due and exits, for cron (also test, status, pause, resume). "
+                "Several at once "
                 "share the work. "
                 "Prints `sent 120, later 3, refused 1, waiting 3`, and nothing when there was nothing to do "
                 "and stdout is no terminal.");
@@ -207,6 +208,31 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
     verb = verb_of(mail, "status", "What waits to be sent, and why.");
     verb->add_flag("--json", mail_status_options.json, json_help);
     runs(verb, mail_status_options);
+
+    MailPause pause_options;
+    verb = verb_of(mail, "pause",
+                   "Stops all letters, or those about a newsletter or to a domain, until `resume`.");
+    CLI::Option* of_one =
+        verb->add_option("--newsletter", pause_options.newsletter, "only letters about this one")
+            ->type_name("SLUG");
+    verb->add_option("--domain", pause_options.domain, "only letters to this domain")
+        ->type_name("DOMAIN")
+        ->excludes(of_one);
+    runs(verb, pause_options);
+
+    MailPause resume_options;
+    resume_options.resume = true;
+    verb = verb_of(mail, "resume", "Lets them go again, with what waited meanwhile.");
+    of_one = verb->add_option("--newsletter", resume_options.newsletter, "what was paused of this one")
+                 ->type_name("SLUG");
+    CLI::Option* to_domain =
+        verb->add_option("--domain", resume_options.domain, "what was paused to this domain")
+            ->type_name("DOMAIN")
+            ->excludes(of_one);
+    verb->add_flag("--after-restore", resume_options.after_restore, "what a restore has stopped")
+        ->excludes(of_one)
+        ->excludes(to_domain);
+    runs(verb, resume_options);
 
     LetterPreview preview_options;
     std::string kind = "confirmation";
@@ -307,7 +333,7 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
         ->type_name("TIME")
         ->check(check_time);
     verb->add_option("--locale", export_options.locale, "only readers of this language")->type_name("LOCALE");
-    verb->add_option("--format", format, "csv or ndjson")
+    verb->add_option("--format", format, "csv, ndjson, or the columns of Mailchimp's own exports")
         ->type_name("FORMAT")
         ->capture_default_str()
         ->check(CLI::IsMember({"csv", "ndjson", "mailchimp"}));
@@ -319,18 +345,114 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
                      "into this file (0600), which appears whole or not at all")
         ->type_name("FILE");
     verb->callback([&] {
-        if (format == "mailchimp") {
-            throw CLI::ValidationError("--format",
-                                       "mailchimp is not available yet; use csv, which Mailchimp can import");
-        }
         export_options.status = service::parse_subscription_status(status);  // "all" is none
         if (!changed_since.empty()) export_options.changed_since = service::parse_rfc3339(changed_since);
         export_options.ndjson = format == "ndjson";
+        export_options.mailchimp = format == "mailchimp";
+        if (export_options.mailchimp && status != "confirmed" && status != "unsubscribed" &&
+            status != "bounced") {
+            throw CLI::ValidationError("--status",
+                                       "Mailchimp keeps confirmed, unsubscribed and bounced people in a file "
+                                       "each; ask for one of these");
+        }
         command.verb = export_options;
     });
 
+    Import import_options;
+    std::string import_format = "auto", unproven = "refuse";
+    std::vector<std::string> label_maps;
+    CLI::App* import_verb = verb_of(
+        &app, "import",
+        "Brings people in from a file (also undo, list). CSV, TSV, NDJSON: zgoda's own export, those of "
+        "Mailchimp (the zip too), Ghost, listmonk, Substack, beehiiv, Buttondown and phpList, or any table "
+        "with "
+        "a column called email. Sends no letter; lifts no unsubscribe, bounce, complaint or suppression.");
+    import_verb->require_subcommand(0, 1);
+    import_verb->add_option("FILE", import_options.file, "the file; - reads stdin");
+    import_verb
+        ->add_option("--newsletter", import_options.newsletter, "for all rows of a file that names none")
+        ->type_name("SLUG");
+    import_verb->add_option("--format", import_format, "instead of finding it out by the columns")
+        ->type_name("FORMAT")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"auto", "zgoda", "mailchimp", "ghost", "listmonk", "substack", "beehiiv",
+                               "buttondown", "phplist", "generic"}));
+    import_verb
+        ->add_option("--map", label_maps,
+                     "values of a column (tags, groups, labels) as newsletters; \"value:\" leaves one out")
+        ->type_name("COLUMN=value:slug,..")
+        ->allow_extra_args(false)
+        ->check([](const std::string& text) {
+            return service::parse_label_map(text) ? "" : "wants COLUMN=value:slug,value:slug";
+        });
+    import_verb
+        ->add_option("--basis", import_options.basis,
+                     "what these people agreed to, and where: kept as the wording. A foreign file needs it")
+        ->type_name("TEXT");
+    import_verb->add_option("--unproven", unproven, "what to do with whom the file shows no confirmation of")
+        ->type_name("WHAT")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"refuse", "pending", "confirmed"}));
+    import_verb->add_flag("--raw", import_options.raw,
+                          "strips no ' from cells: the counterpart of export --raw");
+    import_verb->add_flag("--dry-run", import_options.dry_run,
+                          "says exactly what would happen, and writes nothing");
+    import_verb
+        ->add_option("--report", import_options.report,
+                     "the verdict of each row into this file (0600): line, verdict, why, id of who was here")
+        ->type_name("FILE");
+    import_verb->add_option("--batch", import_options.batch, "a name for `import undo`")->type_name("NAME");
+    import_verb->add_flag("--json", import_options.json, json_help);
+    import_verb->callback([&] {
+        if (!import_verb->get_subcommands().empty()) return;
+        if (import_options.file.empty()) throw CLI::ValidationError("import", "which FILE?");
+        import_options.format = service::parse_import_format(import_format);  // "auto" is none
+        if (unproven == "pending") import_options.unproven = service::Unproven::pending;
+        if (unproven == "confirmed") import_options.unproven = service::Unproven::confirmed;
+        for (const std::string& one : label_maps)
+            import_options.maps.push_back(service::parse_label_map(one).value());
+        command.verb = import_options;
+    });
+
+    ImportUndo undo_options;
+    verb = verb_of(import_verb, "undo",
+                   "Takes a batch back, for 30 days: restores what nobody changed since, revives nobody who "
+                   "was erased. Goes on where it was cut short.");
+    verb->add_option("BATCH", undo_options.batch, "its name or number")->required();
+    verb->add_flag("--json", undo_options.json, json_help);
+    runs(verb, undo_options);
+
+    ImportList batches_options;
+    verb = verb_of(import_verb, "list", "All batches, and how far they are.");
+    verb->add_flag("--json", batches_options.json, json_help);
+    runs(verb, batches_options);
+
+    UnsubscribeImport leaves_options;
+    CLI::App* unsubscribe = group_of("unsubscribe", "Takes back who left elsewhere: import.");
+    verb = verb_of(
+        unsubscribe, "import",
+        "Who stands in this file has left elsewhere and leaves here; a list of addresses, or any file "
+        "that `import` reads. A confirmation made here after she left stays.");
+    verb->add_option("FILE", leaves_options.file, "the file; - reads stdin")->required();
+    CLI::Option* leaves_one =
+        verb->add_option("--newsletter", leaves_options.newsletter, "only this one")->type_name("SLUG");
+    bool leaves_all = false;
+    verb->add_flag("--all", leaves_all, "all newsletters that she has")->excludes(leaves_one);
+    verb->add_option("--reason", leaves_options.reason, "why, for the record")->type_name("TEXT")->required();
+    verb->add_flag("--dry-run", leaves_options.dry_run, "says exactly what would happen, and writes nothing");
+    verb->add_option("--report", leaves_options.report, "the verdict of each row into this file (0600)")
+        ->type_name("FILE");
+    verb->add_option("--batch", leaves_options.batch, "a name for `import undo`")->type_name("NAME");
+    verb->add_flag("--json", leaves_options.json, json_help);
+    verb->callback([&] {
+        if (leaves_options.newsletter.empty() && !leaves_all)
+            throw CLI::ValidationError("unsubscribe import", "from which? --newsletter SLUG or --all");
+        command.verb = leaves_options;
+    });
+
     CLI::App* subscriber =
-        group_of("subscriber", "One person, by her address: show, explain, unsubscribe, resend, erase.");
+        group_of("subscriber",
+                 "One person, by her address: show, explain, find, confirm, unsubscribe, resend, erase.");
     auto with_address = [](CLI::App* to, std::string& address) {
         to->add_option("ADDRESS", address, "the person's email address")->required();
     };
@@ -375,6 +497,70 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
     verb->add_flag("--yes", erase_options.yes, "without asking");
     runs(verb, erase_options);
 
+    SubscriberFind find_options;
+    verb = verb_of(subscriber, "find",
+                   "Who has this in her address or name, or this id; * stands for anything.");
+    verb->add_option("PATTERN", find_options.pattern, "part of an address or name, or an id")->required();
+    verb->add_option("--limit", find_options.limit, "at most this many")
+        ->type_name("N")
+        ->capture_default_str()
+        ->check(CLI::PositiveNumber);
+    verb->add_flag("--json", find_options.json, json_help);
+    runs(verb, find_options);
+
+    SubscriberConfirm confirm_options;
+    verb =
+        verb_of(subscriber, "confirm",
+                "Confirms what waits for her answer, because she gave it in another way than by our letter.");
+    with_address(verb, confirm_options.address);
+    verb->add_option("--newsletter", confirm_options.newsletter, "only this one")->type_name("SLUG");
+    verb->add_option("--evidence", confirm_options.evidence, "what proves it; kept with her consent")
+        ->type_name("TEXT")
+        ->required();
+    runs(verb, confirm_options);
+
+    CLI::App* suppress =
+        group_of("suppress", "Addresses that no letter goes to, whoever asks: add, import, remove, list.");
+    auto with_reason = [](CLI::App* to, std::string& text) {
+        to->add_option("--reason", text, "why, for the record; no addresses in it")
+            ->type_name("TEXT")
+            ->required();
+    };
+    SuppressAdd suppress_add_options;
+    verb = verb_of(suppress, "add", "No letter goes to this address any more. Her subscriptions stay.");
+    with_address(verb, suppress_add_options.address);
+    with_reason(verb, suppress_add_options.reason);
+    runs(verb, suppress_add_options);
+
+    SuppressImport suppress_import_options;
+    verb = verb_of(suppress, "import",
+                   "Adds all addresses of a list, or of any file that `zgoda import` reads.");
+    verb->add_option("FILE", suppress_import_options.file, "the file; - reads stdin")->required();
+    with_reason(verb, suppress_import_options.reason);
+    runs(verb, suppress_import_options);
+
+    SuppressRemove suppress_remove_options;
+    verb = verb_of(suppress, "remove",
+                   "Letters may go to this address again: after a complaint, \"this was not me\", \"never "
+                   "again\", a bounce or an administrator's word. She has to sign up again herself.");
+    with_address(verb, suppress_remove_options.address);
+    with_reason(verb, suppress_remove_options.reason);
+    runs(verb, suppress_remove_options);
+
+    SuppressList suppress_list_options;
+    std::string only_reason;
+    verb =
+        verb_of(suppress, "list", "What is suppressed: since when, why, and the keyed hash of the address.");
+    verb->add_option("ADDRESS", suppress_list_options.address, "only of this address");
+    verb->add_option("--reason", only_reason, "only for this reason")
+        ->type_name("REASON")
+        ->check(CLI::IsMember({"complaint", "not_me", "never_again", "hard_bounce", "admin", "erased"}));
+    verb->add_flag("--json", suppress_list_options.json, json_help);
+    verb->callback([&] {
+        suppress_list_options.reason = service::parse_suppression_reason(only_reason);
+        command.verb = suppress_list_options;
+    });
+
     CLI::App* consent = group_of("consent", "The proof of who agreed to what: show, verify.");
     ConsentShow consent_show_options;
     verb =
@@ -399,6 +585,85 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
         if (!expected_head.empty()) verify_options.expected_head = expected_head;
         command.verb = verify_options;
     });
+
+    Stats stats_options;
+    std::string by = "newsletter";
+    verb =
+        verb_of(&app, "stats",
+                "What became of the signups of the last days: letters accepted, confirmed, bounced, left.");
+    verb->add_option("--newsletter", stats_options.newsletter, "only this one")->type_name("SLUG");
+    verb->add_option("--days", stats_options.days, "of so many days")
+        ->type_name("N")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 36500));
+    verb->add_option("--by", by, "newsletter, form, source (page), locale or day")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"newsletter", "form", "source", "locale", "day"}));
+    verb->add_flag("--json", stats_options.json, json_help);
+    verb->callback([&] {
+        using By = service::StatsQuery::By;
+        stats_options.by = by == "form"     ? By::form
+                           : by == "source" ? By::source
+                           : by == "locale" ? By::locale
+                           : by == "day"    ? By::day
+                                            : By::newsletter;
+        command.verb = stats_options;
+    });
+
+    Audit audit_options;
+    verb =
+        verb_of(&app, "audit", "What administrators did: who, what, when, newest first. Ids, not addresses.");
+    verb->add_option("--limit", audit_options.limit, "at most this many")
+        ->type_name("N")
+        ->capture_default_str()
+        ->check(CLI::PositiveNumber);
+    verb->add_flag("--json", audit_options.json, json_help);
+    runs(verb, audit_options);
+
+    Purge purge_options;
+    verb =
+        verb_of(&app, "purge",
+                "Forgets what [retention] says: who never confirmed, old network evidence, old letters. For "
+                "cron, once a day.");
+    verb->add_flag("--dry-run", purge_options.dry_run, "only counts");
+    verb->add_flag("--json", purge_options.json, json_help);
+    runs(verb, purge_options);
+
+    Backup backup_options;
+    verb =
+        verb_of(&app, "backup",
+                "Copies the database into one file (0600), checked, while signups go on. Prints the ledger's "
+                "head, also into FILE.head. The key file is not inside.");
+    verb->add_option("FILE", backup_options.file, "the backup; appears whole or not at all")->required();
+    verb->add_flag("--yes", backup_options.yes, "replaces a file of this name");
+    runs(verb, backup_options);
+
+    Restore restore_options;
+    verb = verb_of(&app, "restore",
+                   "Puts a backup in the place of the database, which is kept. Who left since then has left "
+                   "again, by the withdrawals journal. Holds all letters until `zgoda mail resume "
+                   "--after-restore`. Stop the service first.");
+    verb->add_option("FILE", restore_options.file, "what `zgoda backup` made")->required();
+    verb->add_flag("--verify", restore_options.verify, "only looks whether it could be restored, on a copy");
+    verb->add_flag("--yes", restore_options.yes, "without asking");
+    runs(verb, restore_options);
+
+    CLI::App* keys = group_of("keys", "The key file: rotate.");
+    KeysRotate rotate_options;
+    verb = verb_of(
+        keys, "rotate",
+        "Adds a new key that signs from now on; old links go on working. Reload the service at once: until "
+        "then it does not know links that the mailer signs with the new key.");
+    runs(verb, rotate_options);
+
+    Bounces bounces_options;
+    verb = verb_of(&app, "bounces", "Says what returned mails mean, and changes nothing.");
+    verb->add_option("--classify", bounces_options.classify,
+                     "prints a line a recipient: file, number, status, SMTP reply and verdict (hard, soft, "
+                     "inactive, quota, policy, complaint, none), separated by tabs; - is stdin")
+        ->type_name("FILE...")
+        ->required();
+    runs(verb, bounces_options);
 
     Migrate migrate_options;
     verb = verb_of(&app, "migrate",

@@ -40,7 +40,10 @@ Exit export_subscribers(const Export& options, const std::string& public_url, co
 
     Output output(options.output);
     std::string text, url;
-    if (!options.ndjson) text = service::csv_header(options.links);
+    if (options.mailchimp)
+        text = service::mailchimp_header(*options.status, options.links);
+    else if (!options.ndjson)
+        text = service::csv_header(options.links);
     Progress progress("export", total);
     service::Id after = 0;
     std::int64_t done = 0;
@@ -52,7 +55,9 @@ Exit export_subscribers(const Export& options, const std::string& public_url, co
                           service::unsubscribe_token(row.subscription, rules, rules.keys.newest());
                 }
                 const std::string* link = options.links ? &url : nullptr;
-                if (options.ndjson)
+                if (options.mailchimp)
+                    service::append_mailchimp(text, row, options.raw, link);
+                else if (options.ndjson)
                     service::append_ndjson(text, row, link);
                 else
                     service::append_csv(text, row, options.raw, link);

@@ -7,6 +7,7 @@
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
 #include "mailer/dispatcher.h"
+#include "service/mail_pause.h"
 
 namespace zgoda::cli {
 namespace {
@@ -15,6 +16,12 @@ std::int64_t count_due(service::Store& store) {
     service::OutboxCounts counts;
     service::look(store, [&](service::Reader& reader) { counts = reader.outbox(clock_now()); });
     return counts.due;
+}
+
+bool stopped(service::Store& store) {
+    bool yes = false;
+    service::look(store, [&](service::Reader& reader) { yes = service::mail_stopped(reader.mail_pauses()); });
+    return yes;
 }
 
 }  // namespace
@@ -58,6 +65,11 @@ Exit mail(const Mail& options, const config::Settings& settings, const service::
     }
 
     const mailer::Summary done = dispatcher.run(stop.token());
+    if (stopped(store) && count_due(store) > 0) {
+        return fail(
+            Exit::try_later,
+            fmt::format("all letters are paused, {} wait; `zgoda mail status` tells why", done.waiting));
+    }
     progress.reset();
     const bool idle = done.sent + done.later + done.refused == 0 && done.relay_trouble.empty();
     if (!idle || isatty(STDOUT_FILENO) == 1) {

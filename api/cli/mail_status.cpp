@@ -7,15 +7,36 @@
 #include "api/cli/address.h"
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
+#include "service/mail_pause.h"
 #include "service/story.h"
 
 namespace zgoda::cli {
 namespace {
 
 std::string reason_of(const service::Letter& letter) {
+    if (letter.due_at == service::held_due_at) return "held by a pause";
     if (!letter.reply.empty()) return letter.reply;
     if (letter.state == service::LetterState::leased) return "a mailer is at it";
     return letter.budgeted ? "no mailer has taken it yet" : "her mail budget allows no letter yet";
+}
+
+// "all letters", "letters to example.org".
+std::string held_by(const service::MailPause& pause, const service::Newsletters& newsletters) {
+    using Scope = service::MailPause::Scope;
+    switch (pause.scope) {
+        case Scope::newsletter:
+            for (const service::Newsletter& one : newsletters.all()) {
+                if (std::to_string(one.id) == pause.name) return "letters about " + one.slug;
+            }
+            return "letters about newsletter " + pause.name;
+        case Scope::domain:
+            return "letters to " + pause.name;
+        case Scope::all:
+            return "all letters";
+        case Scope::after_restore:
+            break;
+    }
+    return "all letters, since a restore (`zgoda mail resume --after-restore`)";
 }
 
 struct Group {
@@ -30,10 +51,14 @@ Exit mail_status(const MailStatus& options, service::Store& store) {
     const service::TimeMs now = clock_now();
     service::OutboxCounts counts;
     service::MailerNote note;
+    std::vector<service::MailPause> pauses;
+    std::shared_ptr<const service::Newsletters> newsletters;
     std::map<std::pair<service::LetterState, std::string>, Group> groups;
     service::look(store, [&](service::Reader& reader) {
         counts = reader.outbox(now);
         note = reader.mailer_note();
+        pauses = reader.mail_pauses();
+        newsletters = reader.newsletters();
         groups.clear();
         std::vector<service::Letter> letters =
             reader.due_letters(std::numeric_limits<service::TimeMs>::max(), sample);
@@ -59,6 +84,11 @@ Exit mail_status(const MailStatus& options, service::Store& store) {
         status["last_run_at"] = nullptr;
         if (note.last_run_at != 0) status["last_run_at"] = service::rfc3339(note.last_run_at);
         status["reasons"] = std::move(reasons);
+        boost::json::array paused;
+        for (const service::MailPause& one : pauses) {
+            paused.push_back({{"what", held_by(one, *newsletters)}, {"since", service::rfc3339(one.since)}});
+        }
+        status["paused"] = std::move(paused);
         fmt::print("{}\n", boost::json::serialize(status));
         return Exit::done;
     }
@@ -67,9 +97,12 @@ Exit mail_status(const MailStatus& options, service::Store& store) {
     fmt::print("\n{}\n", note.last_run_at == 0
                              ? "no mailer has run yet"
                              : "a mailer ran last at " + service::rfc3339(note.last_run_at));
+    for (const service::MailPause& one : pauses)
+        fmt::print("paused since {}: {}\n", service::rfc3339(one.since), held_by(one, *newsletters));
     for (const auto& [what, group] : groups) {
-        fmt::print("  {:>6} {:<9} {}, next at {}\n", group.letters, service::word(what.first),
-                   service::printable(what.second), service::rfc3339(group.next_at));
+        fmt::print(
+            "  {:>6} {:<9} {}{}\n", group.letters, service::word(what.first), service::printable(what.second),
+            group.next_at == service::held_due_at ? "" : ", next at " + service::rfc3339(group.next_at));
     }
     return Exit::done;
 }

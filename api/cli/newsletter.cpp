@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "api/cli/address.h"
+#include "api/cli/admin.h"
 #include "api/cli/sending.h"
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
@@ -32,13 +34,21 @@ std::optional<std::string> apply(Newsletter& newsletter, const std::string& loca
     return std::nullopt;
 }
 
+// For the record of acts.
+std::string act_details(const Newsletter& newsletter) {
+    return boost::json::serialize(
+        boost::json::object{{"newsletter", newsletter.id}, {"slug", newsletter.slug}});
+}
+
 // Changes one newsletter in a unit of work. If `change` says in a sentence why it cannot, nothing is changed,
 // and that is a `refusal`.
 Exit change_newsletter(
-    service::Store& store, const std::string& slug, Exit refusal,
+    service::Store& store, const std::string& slug, Exit refusal, const std::string& what,
     const std::function<std::optional<std::string>(Newsletter&, const service::Newsletters&)>& change) {
     bool found = false;
     std::optional<std::string> problem;
+    const std::string who = admin_name();
+    const service::TimeMs now = clock_now();
     service::run(store, [&](service::Transaction& tx) {
         const auto all = tx.newsletters();
         const Newsletter* existing = all->find(slug);
@@ -46,7 +56,9 @@ Exit change_newsletter(
         if (!found) return;
         Newsletter changed = *existing;
         problem = change(changed, *all);
-        if (!problem) tx.update(changed);
+        if (problem) return;
+        tx.update(changed);
+        service::audit(tx, who, what, act_details(changed), now);
     });
     if (!found) return not_found(slug);
     return problem ? fail(refusal, *problem) : Exit::done;
@@ -111,11 +123,14 @@ Exit newsletter_add(const NewsletterAdd& options, const service::NewsletterRules
         return fail(Exit::usage, *problem);
 
     bool taken = false;
+    const std::string who = admin_name();
+    const service::TimeMs now = clock_now();
     service::run(store, [&](service::Transaction& tx) {
         taken = tx.newsletters()->find(options.slug) != nullptr;
         if (taken) return;
         newsletter.id = tx.new_id();
         tx.add(newsletter);
+        service::audit(tx, who, "newsletter add", act_details(newsletter), now);
     });
     if (!taken) return Exit::done;
     return fail(Exit::failed,
@@ -125,7 +140,9 @@ Exit newsletter_add(const NewsletterAdd& options, const service::NewsletterRules
 
 Exit newsletter_edit(const NewsletterEdit& options, const service::NewsletterRules& rules,
                      service::Store& store) {
-    return change_newsletter(store, options.slug, Exit::usage,
+    std::string what = "newsletter edit";
+    for (const SettingChange& change : options.settings) what += " " + change.key;
+    return change_newsletter(store, options.slug, Exit::usage, what,
                              [&](Newsletter& newsletter, const service::Newsletters&) {
                                  return apply(newsletter, options.locale, options.settings, rules);
                              });
@@ -175,7 +192,7 @@ Exit newsletter_show(const NewsletterShow& options, service::Store& store) {
 Exit newsletter_rename(const NewsletterRename& options, service::Store& store) {
     if (const auto problem = service::slug_problem(options.new_slug)) return fail(Exit::usage, *problem);
     return change_newsletter(
-        store, options.old_slug, Exit::failed,
+        store, options.old_slug, Exit::failed, "newsletter rename",
         [&](Newsletter& newsletter, const service::Newsletters& all) -> std::optional<std::string> {
             const Newsletter* owner = all.find(options.new_slug);
             if (owner != nullptr && owner->id != newsletter.id) {
@@ -192,6 +209,7 @@ Exit newsletter_rename(const NewsletterRename& options, service::Store& store) {
 
 Exit newsletter_open(const NewsletterOpen& options, service::Store& store) {
     return change_newsletter(store, options.slug, Exit::usage,
+                             options.open ? "newsletter open" : "newsletter close",
                              [&](Newsletter& newsletter, const service::Newsletters&) {
                                  newsletter.open = options.open;
                                  return std::optional<std::string>();

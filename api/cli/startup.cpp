@@ -68,6 +68,8 @@ Exit refuse(const storage::OpenProblem& problem, const config::Settings& setting
             return fail(Exit::try_later, why + ". Run `zgoda migrate`");
         case Kind::new_schema:
             return fail(Exit::failed, why + ". Run the newer program, or restore an older backup");
+        case Kind::in_use:
+            return fail(Exit::try_later, why + ". Try again later");
         case Kind::network_filesystem:
             return fail(Exit::usage, why + ". Move it to a disk of this machine and change storage.url");
         case Kind::not_a_database:

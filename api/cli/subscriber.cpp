@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 
 #include "api/cli/address.h"
+#include "api/cli/admin.h"
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
 #include "service/ledger.h"
@@ -150,10 +151,16 @@ Exit subscriber_unsubscribe(const SubscriberUnsubscribe& options, const service:
         }
     }
     const service::Moment moment{clock_now(), service::random_seed()};
+    const std::string who = admin_name();
     int ended = 0;
     service::run(store, [&](service::Transaction& tx) {
         const auto person = tx.person_by_key(address->addr_key);
         ended = person ? service::unsubscribe(tx, *person, from, rules, moment) : 0;
+        if (ended == 0) return;
+        service::audit(tx, who, "subscriber unsubscribe",
+                       fmt::format(R"({{"person":{},"newsletter":{},"ended":{}}})", person->id,
+                                   from ? std::to_string(*from) : "null", ended),
+                       moment.now);
     });
     fmt::print("{} subscription{} ended\n", ended, ended == 1 ? "" : "s");
     return Exit::done;
@@ -162,7 +169,11 @@ Exit subscriber_unsubscribe(const SubscriberUnsubscribe& options, const service:
 Exit subscriber_resend(const SubscriberResend& options, const service::Rules& rules, service::Store& store) {
     const auto address = read_address(options.address, rules);
     if (!address) return Exit::usage;
+    if (!options.reason.empty()) {
+        if (const auto problem = service::reason_problem(options.reason)) return fail(Exit::usage, *problem);
+    }
     const service::Moment moment{clock_now(), service::random_seed()};
+    const std::string who = admin_name();
     bool known = false;
     service::Resent resent = service::Resent::nothing_pending;
     service::run(store, [&](service::Transaction& tx) {
@@ -170,6 +181,13 @@ Exit subscriber_resend(const SubscriberResend& options, const service::Rules& ru
         known = person.has_value();
         if (!known) return;
         resent = service::resend(tx, person->id, "", options.over_budget, rules, moment);
+        if (resent == service::Resent::queued || resent == service::Resent::waits_for_budget) {
+            service::audit(tx, who, "subscriber resend",
+                           boost::json::serialize(boost::json::object{{"person", person->id},
+                                                                      {"over_budget", options.over_budget},
+                                                                      {"reason", options.reason}}),
+                           moment.now);
+        }
         if (options.over_budget && resent == service::Resent::queued) {
             // A limit of hers was lifted, and somebody answers for it.
             service::EventDraft event;
@@ -216,11 +234,15 @@ Exit subscriber_erase(const SubscriberErase& options, const service::Rules& rule
         if (!*answer) return fail(Exit::failed, "nothing was erased");
     }
     const service::Moment moment{clock_now(), service::random_seed()};
+    const std::string who = admin_name();
     bool known = false;
     service::run(store, [&](service::Transaction& tx) {
         const auto person = tx.person_by_key(address->addr_key);
         known = person.has_value();
-        if (known) service::erase(tx, *person, rules, moment);
+        if (!known) return;
+        service::erase(tx, *person, rules, moment);
+        service::audit(tx, who, "subscriber erase", fmt::format(R"({{"person":{}}})", person->id),
+                       moment.now);
     });
     if (!known) return nobody(*address);
     fmt::print("erased\n");

@@ -13,7 +13,9 @@
 
 #include "api/cli/log.h"
 #include "config/settings.h"
+#include "service/import.h"
 #include "service/rules.h"
+#include "service/stats.h"
 #include "service/store.h"
 
 namespace zgoda::storage {
@@ -62,6 +64,14 @@ struct MailStatus {
     bool json = false;
 };
 Exit mail_status(const MailStatus&, service::Store&);
+
+struct MailPause {
+    bool resume = false;
+    std::string newsletter;  // this one's letters; neither this nor `domain`: all letters
+    std::string domain;
+    bool after_restore = false;  // resume: what a restore has stopped
+};
+Exit mail_pause(const MailPause&, const service::Rules&, service::Store&);
 
 struct LetterPreview {
     std::string slug;
@@ -121,11 +131,55 @@ struct Export {
     std::optional<service::TimeMs> changed_since;
     std::string locale;
     bool ndjson = false;
+    bool mailchimp = false;  // of status confirmed, unsubscribed or bounced
     bool links = false;
     bool raw = false;
     std::string output;  // "": stdout
 };
 Exit export_subscribers(const Export&, const std::string& public_url, const service::Rules&, service::Store&);
+
+struct Import {
+    std::string file;        // "-": stdin
+    std::string newsletter;  // for every row; "": the file or `maps` say it
+    std::optional<service::ImportFormat> format;
+    std::vector<service::LabelMap> maps;
+    std::string basis;
+    service::Unproven unproven = service::Unproven::refuse;
+    bool raw = false;
+    bool dry_run = false;
+    bool json = false;
+    std::string report;
+    std::string batch;  // name; "": its number
+};
+// `unsubscribe import`: who left elsewhere leaves here.
+struct UnsubscribeImport {
+    std::string file;
+    std::string newsletter;  // "": all that she has
+    std::string reason;
+    bool dry_run = false;
+    bool json = false;
+    std::string report;
+    std::string batch;
+};
+// `suppress import`: no letter goes to any of these addresses.
+struct SuppressImport {
+    std::string file;
+    std::string reason;
+};
+struct ImportUndo {
+    std::string batch;
+    bool json = false;
+};
+struct ImportList {
+    bool json = false;
+};
+Exit import_people(const Import&, const config::Settings&, const service::Rules&, service::Store&,
+                   const Log&);
+Exit unsubscribe_import(const UnsubscribeImport&, const config::Settings&, const service::Rules&,
+                        service::Store&, const Log&);
+Exit suppress_import(const SuppressImport&, const service::Rules&, service::Store&);
+Exit import_undo(const ImportUndo&, const service::Rules&, service::Store&);
+Exit import_list(const ImportList&, service::Store&);
 
 struct SubscriberShow {
     std::string address;
@@ -156,6 +210,36 @@ Exit subscriber_unsubscribe(const SubscriberUnsubscribe&, const service::Rules&,
 Exit subscriber_resend(const SubscriberResend&, const service::Rules&, service::Store&);
 Exit subscriber_erase(const SubscriberErase&, const service::Rules&, service::Store&);
 
+struct SubscriberFind {
+    std::string pattern;
+    std::size_t limit = 100;
+    bool json = false;
+};
+struct SubscriberConfirm {
+    std::string address;
+    std::string newsletter;  // "": all that waits
+    std::string evidence;
+};
+Exit subscriber_find(const SubscriberFind&, service::Store&);
+Exit subscriber_confirm(const SubscriberConfirm&, const service::Rules&, service::Store&);
+
+struct SuppressAdd {
+    std::string address;
+    std::string reason;
+};
+struct SuppressRemove {
+    std::string address;
+    std::string reason;
+};
+struct SuppressList {
+    std::string address;  // "": all
+    std::optional<service::SuppressionReason> reason;
+    bool json = false;
+};
+Exit suppress_add(const SuppressAdd&, const service::Rules&, service::Store&);
+Exit suppress_remove(const SuppressRemove&, const service::Rules&, service::Store&);
+Exit suppress_list(const SuppressList&, const service::Rules&, service::Store&);
+
 struct ConsentShow {
     std::string address;
     bool json = false;
@@ -167,6 +251,49 @@ struct ConsentVerify {
 Exit consent_show(const ConsentShow&, const service::Rules&, service::Store&);
 Exit consent_verify(const ConsentVerify&, const service::Keyring&, service::Store&);
 
+struct Stats {
+    std::string newsletter;  // "": all
+    std::int64_t days = 30;
+    service::StatsQuery::By by = service::StatsQuery::By::newsletter;
+    bool json = false;
+};
+// `origins`: of the pages that are told one by one.
+Exit stats(const Stats&, const std::vector<std::string>& origins, service::Store&);
+
+struct Audit {
+    std::size_t limit = 100;
+    bool json = false;
+};
+Exit audit(const Audit&, service::Store&);
+
+struct Purge {
+    bool dry_run = false;
+    bool json = false;
+};
+Exit purge(const Purge&, const config::Settings&, const service::Rules&, service::Store&);
+
+struct Backup {
+    std::string file;
+    bool yes = false;  // replace a file of this name
+};
+Exit backup(const Backup&, const config::Settings&, const Log&, service::Store&);
+
+struct Restore {
+    std::string file;
+    bool verify = false;  // only looks whether it would go well
+    bool yes = false;
+};
+Exit restore(const Restore&, const config::Settings&, const std::string& command_line, const Log&);
+
+struct KeysRotate {};
+Exit keys_rotate(const KeysRotate&, const config::Settings&, service::Store&);
+
+struct Bounces {
+    std::vector<std::string> classify;  // files; "-": stdin
+};
+// Prints a line for each recipient that the files speak of, and changes nothing.
+Exit classify_bounces(const Bounces&);
+
 struct Migrate {
     bool check = false;
 };
@@ -176,9 +303,12 @@ Exit migrate(const Migrate&, const config::Settings&, const std::string& command
 struct CheckConfig {};
 Exit check_config(const CheckConfig&, const config::Settings&);
 
-using Verb = std::variant<Serve, Mail, MailTest, MailStatus, LetterPreview, NewsletterAdd, NewsletterEdit,
-                          NewsletterList, NewsletterShow, NewsletterRename, NewsletterOpen, NewsletterEmbed,
-                          Export, SubscriberShow, SubscriberExplain, SubscriberUnsubscribe, SubscriberResend,
-                          SubscriberErase, ConsentShow, ConsentVerify, Migrate, CheckConfig>;
+using Verb =
+    std::variant<Serve, Mail, MailTest, MailStatus, LetterPreview, Import, UnsubscribeImport, SuppressImport,
+                 ImportUndo, ImportList, NewsletterAdd, NewsletterEdit, NewsletterList, NewsletterShow,
+                 NewsletterRename, NewsletterOpen, NewsletterEmbed, Export, SubscriberShow, SubscriberExplain,
+                 SubscriberUnsubscribe, SubscriberResend, SubscriberErase, ConsentShow, ConsentVerify,
+                 MailPause, SubscriberFind, SubscriberConfirm, SuppressAdd, SuppressRemove, SuppressList,
+                 Stats, Audit, Purge, Backup, Restore, KeysRotate, Bounces, Migrate, CheckConfig>;
 
 }  // namespace zgoda::cli

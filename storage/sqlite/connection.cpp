@@ -43,12 +43,31 @@ void Query::check(int code) {
     if (code != SQLITE_OK) connection_.fail(code);
 }
 
+namespace {
+
+// RFC 3986, and what SQLite reads of it.
+std::string immutable_uri(const std::filesystem::path& file) {
+    std::string uri = "file:";
+    for (const char c : file.string()) {
+        if (c == '%' || c == '?' || c == '#') {
+            uri += c == '%' ? "%25" : c == '?' ? "%3f" : "%23";
+        } else {
+            uri += c;
+        }
+    }
+    return uri + "?immutable=1";
+}
+
+}  // namespace
+
 Connection::Connection(const std::filesystem::path& file, const std::string& vfs, Mode mode,
                        int busy_timeout_ms, int cache_kib) {
     const int flags = (mode == Mode::write ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) |
-                      SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+                      SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
+                      (mode == Mode::immutable ? SQLITE_OPEN_URI : 0);
+    const std::string name = mode == Mode::immutable ? immutable_uri(file) : file.string();
     try {
-        const int code = sqlite3_open_v2(file.c_str(), &db_, flags, vfs.empty() ? nullptr : vfs.c_str());
+        const int code = sqlite3_open_v2(name.c_str(), &db_, flags, vfs.empty() ? nullptr : vfs.c_str());
         if (code != SQLITE_OK) fail(code);
         for (const auto& [option, value] : {std::pair{SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1},
                                             {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},

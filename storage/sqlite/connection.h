@@ -120,7 +120,8 @@ class Query {
 
 class Connection {
  public:
-    enum class Mode { read, write };
+    // immutable: read only, for a file that nobody writes to; nothing is made beside it.
+    enum class Mode { read, write, immutable };
 
     // The file must exist. Throws SqliteError.
     Connection(const std::filesystem::path& file, const std::string& vfs, Mode mode, int busy_timeout_ms,

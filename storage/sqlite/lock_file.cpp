@@ -96,6 +96,10 @@ bool LockFile::try_lock() {
     return try_flock(fd_, LOCK_EX);
 }
 
+bool LockFile::try_share() {
+    return try_flock(fd_, LOCK_SH);
+}
+
 void LockFile::unlock() {
     ::flock(fd_, LOCK_UN);
 }
@@ -117,6 +121,10 @@ void WriteLock::unlock() {
     if (locked_) lock_.unlock();
     if (in_line_) line_.unlock();
     locked_ = in_line_ = false;
+}
+
+fs::path users_file(const fs::path& database) {
+    return beside(database, ".users");
 }
 
 std::unique_ptr<service::MailerPresence> enlist_mailer(const fs::path& database) {

@@ -20,7 +20,8 @@ class LockFile {
     LockFile(const LockFile&) = delete;
     LockFile& operator=(const LockFile&) = delete;
 
-    bool try_lock();  // exclusive, at once or not at all
+    bool try_lock();   // exclusive, at once or not at all
+    bool try_share();  // with others who share
     void unlock();
 
  private:
@@ -44,6 +45,9 @@ class WriteLock {
     bool in_line_ = false;
     bool locked_ = false;
 };
+
+// Who has the database open shares a lock on this file; who wants to put another in its place takes it alone.
+std::filesystem::path users_file(const std::filesystem::path& database);
 
 // A mailer is alive while it holds the lock on "DATABASE.mailer-ID.lock".
 std::unique_ptr<service::MailerPresence> enlist_mailer(const std::filesystem::path& database);

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <thread>
 
+#include "storage/sqlite/sqlite_store.h"
+
 namespace zgoda::storage {
 
 using service::StorageError;
@@ -25,6 +27,10 @@ void sync_path(const std::filesystem::path& path, int flags) {
 }
 
 }  // namespace
+
+const SchemaFiles& schema_of(const SqliteOptions& options) {
+    return options.schema ? *options.schema : schema_files();
+}
 
 std::optional<int> schema_version(Connection& db) {
     const std::string id = db.ask("PRAGMA application_id");
@@ -66,7 +72,11 @@ void upgrade(Connection& db, WriteLock& lock, const SchemaFiles& files, int from
     db.execute("PRAGMA foreign_keys = ON");
 }
 
-void back_up(Connection& db, const std::filesystem::path& to) {
+void back_up(Connection& db, const std::filesystem::path& wanted) {
+    // Under another name until it is whole: who is killed meanwhile leaves nothing that looks like a backup.
+    const std::filesystem::path to = wanted.string() + ".unfinished";
+    ::unlink(to.c_str());
+    ::unlink((to.string() + "-journal").c_str());  // of one that was killed: it is not this one's
     const int fd = ::open(to.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) throw StorageError("can't make " + to.string() + ": " + std::strerror(errno));
     ::close(fd);
@@ -84,6 +94,8 @@ void back_up(Connection& db, const std::filesystem::path& to) {
         throw StorageError("can't back up to " + to.string() + ": " + what);
     }
     sync_path(to, O_RDONLY);
+    if (std::rename(to.c_str(), wanted.c_str()) != 0)
+        throw StorageError("can't make " + wanted.string() + ": " + std::strerror(errno));
     sync_path(to.parent_path(), O_RDONLY | O_DIRECTORY);
 }
 

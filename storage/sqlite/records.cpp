@@ -238,6 +238,34 @@ Event read_event(const Query& row) {
     return e;
 }
 
+const std::string batch_columns =
+    "id, name, digest, state, format, basis, started_at, changed_at, position, imported, merged, unchanged, "
+    "refused, restored, kept";
+
+ImportBatch read_batch(const Query& row) {
+    ImportBatch b;
+    b.id = row.integer(0);
+    b.name = row.text(1);
+    b.digest = row.bytes<32>(2);
+    b.state = static_cast<ImportState>(row.small(3));
+    b.format = row.text(4);
+    b.basis = row.text(5);
+    b.started_at = row.integer(6);
+    b.changed_at = row.integer(7);
+    b.position = row.integer(8);
+    b.imported = row.integer(9);
+    b.merged = row.integer(10);
+    b.unchanged = row.integer(11);
+    b.refused = row.integer(12);
+    b.restored = row.integer(13);
+    b.kept = row.integer(14);
+    return b;
+}
+
+ImportEntry read_entry(const Query& row) {
+    return {row.integer(0), row.integer(1), row.integer(2), row.string(3)};
+}
+
 template <class Record>
 std::optional<Record> first(Query row, Record (*read)(const Query&)) {
     if (!row.step()) return std::nullopt;
@@ -249,6 +277,10 @@ std::vector<Record> all(Query row, Record (*read)(const Query&)) {
     std::vector<Record> records;
     while (row.step()) records.push_back(read(row));
     return records;
+}
+
+Id read_id(const Query& row) {
+    return row.integer(0);
 }
 
 // ?1 newsletter, ?2 status, ?3 changed since, ?4 locale; NULL or '' does not filter.
@@ -444,6 +476,7 @@ void Records::erase_person(Id id) {
         id);
     db_.run("DELETE FROM address_change WHERE person = ?1", id);
     db_.run("DELETE FROM request WHERE person = ?1", id);
+    db_.run("DELETE FROM import_entry WHERE person = ?1", id);
     db_.run("DELETE FROM letter WHERE person = ?1", id);
     db_.run("DELETE FROM subscription WHERE person = ?1", id);
     db_.run(
@@ -473,6 +506,10 @@ void Records::add(const Subscription& s) {
                                    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     db_.run(sql.c_str(), s.id, s.person, s.newsletter, number(s.status), s.signed_up_at, s.confirmed_at,
             s.unsubscribed_at, s.paused_until, s.source, s.form, s.fields);
+}
+
+void Records::remove(const Subscription& s) {
+    db_.run("DELETE FROM subscription WHERE id = ?1", s.id);
 }
 
 void Records::update(const Subscription& s) {
@@ -757,6 +794,201 @@ void Records::journal_withdrawal(std::string_view line) {
     journal_->open();  // if that can't be, it is this unit that fails
     withdrawals_ += line;
     withdrawals_ += '\n';
+}
+
+// --- the admin's desk -----------------------------------------------------------------------------
+
+std::vector<Letter> Records::open_letters(TimeMs due_after, Id after, std::size_t limit) {
+    static const std::string sql = "SELECT " + letter_columns +
+                                   " FROM letter WHERE state IN (0, 3, 5) AND due_at >= ?1 AND (due_at > ?1 "
+                                   "OR id > ?2) ORDER BY due_at, id LIMIT ?3";
+    return all(db_.query(sql.c_str(), due_after, after, number(limit)), read_letter);
+}
+
+std::vector<MailPause> Records::mail_pauses() {
+    std::vector<MailPause> pauses;
+    auto row = db_.query("SELECT scope, name, since FROM mail_pause ORDER BY scope, name");
+    while (row.step()) {
+        pauses.push_back({static_cast<MailPause::Scope>(row.small(0)), row.string(1), row.integer(2)});
+    }
+    return pauses;
+}
+
+void Records::add(const MailPause& p) {
+    db_.run("INSERT INTO mail_pause (scope, name, since) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            number(p.scope), p.name, p.since);
+}
+
+void Records::remove(const MailPause& p) {
+    db_.run("DELETE FROM mail_pause WHERE scope = ?1 AND name = ?2", number(p.scope), p.name);
+}
+
+std::vector<Person> Records::people(Id after, std::size_t limit) {
+    static const std::string sql =
+        "SELECT " + person_columns + " FROM person WHERE id > ?1 ORDER BY id LIMIT ?2";
+    return all(db_.query(sql.c_str(), after, number(limit)), read_person);
+}
+
+std::vector<Id> Records::unproven_people(TimeMs created_before, Id after, std::size_t limit) {
+    return all<Id>(
+        db_.query("SELECT id FROM person p WHERE id > ?2 AND proven_at IS NULL AND created_at < ?1 "
+                  "AND NOT EXISTS (SELECT 1 FROM subscription s WHERE s.person = p.id AND s.status "
+                  "NOT IN (0, 4)) ORDER BY id LIMIT ?3",
+                  created_before, after, number(limit)),
+        read_id);
+}
+
+std::vector<Suppression> Records::all_suppressions(const Suppression* after, std::size_t limit) {
+    static constexpr Digest none{};
+    std::vector<Suppression> found;
+    auto row = db_.query(
+        "SELECT key, key_id, reason, at FROM suppression WHERE (key, reason) > (?1, ?2) ORDER BY key, reason "
+        "LIMIT ?3",
+        after ? after->key : none, after ? number(after->reason) : -1, number(limit));
+    while (row.step()) {
+        found.push_back(
+            {row.bytes<32>(0), row.small(1), static_cast<SuppressionReason>(row.small(2)), row.integer(3)});
+    }
+    return found;
+}
+
+std::vector<std::int64_t> Records::events_with_evidence(TimeMs before, std::int64_t after_seq,
+                                                        std::size_t limit) {
+    return all<Id>(
+        db_.query("SELECT seq FROM ledger WHERE seq > ?2 AND at < ?1 AND evidence_nonce IS NOT NULL "
+                  "ORDER BY seq LIMIT ?3",
+                  before, after_seq, number(limit)),
+        read_id);
+}
+
+void Records::forget_evidence(std::int64_t event) {
+    db_.run("UPDATE ledger SET evidence_nonce = NULL, evidence = NULL WHERE seq = ?1", event);
+}
+
+std::vector<Request> Records::requests_with_evidence(TimeMs asked_before, Id after_person, Id after_id,
+                                                     std::size_t limit) {
+    static const std::string sql = "SELECT " + request_columns +
+                                   " FROM request WHERE (person, id) > (?2, ?3) AND asked_at < ?1 AND (ip <> "
+                                   "network OR user_agent <> '' "
+                                   "OR browser <> '') ORDER BY person, id LIMIT ?4";
+    return all(db_.query(sql.c_str(), asked_before, after_person, after_id, number(limit)), read_request);
+}
+
+void Records::forget_evidence(const Request& r) {
+    db_.run("UPDATE request SET ip = network, user_agent = '', browser = '' WHERE person = ?1 AND id = ?2",
+            r.person, r.id);
+}
+
+std::vector<Id> Records::finished_letters(TimeMs created_before, Id after, std::size_t limit) {
+    return all<Id>(
+        db_.query("SELECT id FROM letter WHERE id > ?2 AND created_at < ?1 AND state IN (2, 4, 6, 7) "
+                  "ORDER BY id LIMIT ?3",
+                  created_before, after, number(limit)),
+        read_id);
+}
+
+void Records::remove_letter(Id id) {
+    db_.run("DELETE FROM letter WHERE id = ?1", id);
+}
+
+std::vector<std::string> Records::budget_keys(std::string_view after, std::size_t limit) {
+    std::vector<std::string> keys;
+    auto row = db_.query("SELECT abuse_key FROM budget WHERE abuse_key > ?1 ORDER BY abuse_key LIMIT ?2",
+                         after, number(limit));
+    while (row.step()) keys.push_back(row.string(0));
+    return keys;
+}
+
+Id Records::last_letter_before(TimeMs created_before) {
+    auto row =
+        db_.query("SELECT id FROM letter WHERE created_at < ?1 ORDER BY id DESC LIMIT 1", created_before);
+    return row.step() ? row.integer(0) : 0;
+}
+
+std::size_t Records::remove_wrong_codes(Id until) {
+    db_.run("DELETE FROM wrong_code WHERE letter BETWEEN -?1 AND ?1", until);
+    return static_cast<std::size_t>(db_.changes());
+}
+
+std::vector<AdminAct> Records::admin_acts(Id before, std::size_t limit) {
+    std::vector<AdminAct> acts;
+    auto row = db_.query(
+        "SELECT id, at, who, what, details FROM admin_act WHERE ?1 = 0 OR id < ?1 ORDER BY id DESC LIMIT ?2",
+        before, number(limit));
+    while (row.step()) {
+        acts.push_back({row.integer(0), row.integer(1), row.string(2), row.string(3), row.string(4)});
+    }
+    return acts;
+}
+
+void Records::add(const AdminAct& a) {
+    db_.run("INSERT INTO admin_act (id, at, who, what, details) VALUES (?1, ?2, ?3, ?4, ?5)", a.id, a.at,
+            a.who, a.what, a.details);
+}
+
+// --- imports -------------------------------------------------------------------------------------
+
+std::optional<ImportBatch> Records::import_batch(Id id) {
+    static const std::string sql = "SELECT " + batch_columns + " FROM import_batch WHERE id = ?1";
+    return first(db_.query(sql.c_str(), id), read_batch);
+}
+
+std::vector<ImportBatch> Records::import_batches() {
+    static const std::string sql = "SELECT " + batch_columns + " FROM import_batch ORDER BY id";
+    return all(db_.query(sql.c_str()), read_batch);
+}
+
+std::vector<ImportEntry> Records::import_entries(Id batch, std::size_t limit) {
+    return all(db_.query("SELECT batch, row, person, changes FROM import_entry WHERE batch = ?1 "
+                         "ORDER BY row DESC LIMIT ?2",
+                         batch, number(limit)),
+               read_entry);
+}
+
+std::vector<ImportEntry> Records::import_entries_of(Id person) {
+    return all(db_.query("SELECT batch, row, person, changes FROM import_entry WHERE person = ?1 "
+                         "ORDER BY batch, row",
+                         person),
+               read_entry);
+}
+
+void Records::add(const ImportBatch& b) {
+    static const std::string sql = "INSERT INTO import_batch (" + batch_columns +
+                                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
+                                   "?15)";
+    db_.run(sql.c_str(), b.id, b.name, b.digest, number(b.state), b.format, b.basis, b.started_at,
+            b.changed_at, b.position, b.imported, b.merged, b.unchanged, b.refused, b.restored, b.kept);
+}
+
+void Records::update(const ImportBatch& b) {
+    db_.run(
+        "UPDATE import_batch SET state = ?2, changed_at = ?3, position = ?4, imported = ?5, merged = ?6, "
+        "unchanged = ?7, refused = ?8, restored = ?9, kept = ?10 WHERE id = ?1",
+        b.id, number(b.state), b.changed_at, b.position, b.imported, b.merged, b.unchanged, b.refused,
+        b.restored, b.kept);
+    must_have_changed("batch of an import");
+}
+
+void Records::add(const ImportEntry& e) {
+    db_.run("INSERT INTO import_entry (batch, row, person, changes) VALUES (?1, ?2, ?3, ?4)", e.batch, e.row,
+            e.person, e.changes);
+}
+
+void Records::update(const ImportEntry& e) {
+    db_.run("UPDATE import_entry SET changes = ?3 WHERE batch = ?1 AND row = ?2", e.batch, e.row, e.changes);
+    must_have_changed("row of an import");
+}
+
+void Records::remove(const ImportEntry& e) {
+    db_.run("DELETE FROM import_entry WHERE batch = ?1 AND row = ?2", e.batch, e.row);
+}
+
+std::size_t Records::forget_import_entries(Id batch, std::size_t limit) {
+    db_.run(
+        "DELETE FROM import_entry WHERE batch = ?1 AND row IN (SELECT row FROM import_entry WHERE batch = ?1 "
+        "ORDER BY row LIMIT ?2)",
+        batch, number(limit));
+    return static_cast<std::size_t>(db_.changes());
 }
 
 // --- export --------------------------------------------------------------------------------------

@@ -60,6 +60,25 @@ class Records final : public service::Transaction {
     service::MailerNote mailer_note() override;
     std::vector<service::Request> waiting_requests(service::TimeMs asked_before, std::size_t limit) override;
 
+    std::vector<service::Letter> open_letters(service::TimeMs due_after, service::Id after,
+                                              std::size_t limit) override;
+    std::vector<service::MailPause> mail_pauses() override;
+    std::vector<service::Person> people(service::Id after, std::size_t limit) override;
+    std::vector<service::Id> unproven_people(service::TimeMs created_before, service::Id after,
+                                             std::size_t limit) override;
+    std::vector<service::Suppression> all_suppressions(const service::Suppression* after,
+                                                       std::size_t limit) override;
+    std::vector<std::int64_t> events_with_evidence(service::TimeMs before, std::int64_t after_seq,
+                                                   std::size_t limit) override;
+    std::vector<service::Request> requests_with_evidence(service::TimeMs asked_before,
+                                                         service::Id after_person, service::Id after_id,
+                                                         std::size_t limit) override;
+    std::vector<service::Id> finished_letters(service::TimeMs created_before, service::Id after,
+                                              std::size_t limit) override;
+    std::vector<std::string> budget_keys(std::string_view after, std::size_t limit) override;
+    service::Id last_letter_before(service::TimeMs created_before) override;
+    std::vector<service::AdminAct> admin_acts(service::Id before, std::size_t limit) override;
+
     std::vector<service::Subscription> ended_pauses(service::TimeMs now, std::size_t limit) override;
     std::optional<service::AddressChange> address_change(service::Id) override;
     std::vector<service::AddressChange> address_changes_of(service::Id person) override;
@@ -71,6 +90,11 @@ class Records final : public service::Transaction {
     service::LedgerHead ledger_head() override;
     std::vector<service::Event> events(std::int64_t after_seq, std::size_t limit) override;
     std::vector<service::Event> events_of(service::Id person) override;
+
+    std::optional<service::ImportBatch> import_batch(service::Id) override;
+    std::vector<service::ImportBatch> import_batches() override;
+    std::vector<service::ImportEntry> import_entries(service::Id batch, std::size_t limit) override;
+    std::vector<service::ImportEntry> import_entries_of(service::Id person) override;
 
     std::size_t export_rows(const service::ExportFilter&, service::Id after, std::size_t limit,
                             const std::function<void(const service::ExportRow&)>& row) override;
@@ -95,7 +119,21 @@ class Records final : public service::Transaction {
     void add(const service::Suppression&) override;
     void remove(const service::Suppression&) override;
     void set_budget(std::string_view abuse_key, std::span<const service::BudgetEntry>) override;
+    void add(const service::MailPause&) override;
+    void remove(const service::MailPause&) override;
+    void add(const service::AdminAct&) override;
+    void forget_evidence(std::int64_t event) override;
+    void forget_evidence(const service::Request&) override;
+    void remove_letter(service::Id) override;
+    std::size_t remove_wrong_codes(service::Id until) override;
     void append(const service::Event&, const service::LedgerHead&) override;
+    void remove(const service::Subscription&) override;
+    void add(const service::ImportBatch&) override;
+    void update(const service::ImportBatch&) override;
+    void add(const service::ImportEntry&) override;
+    void update(const service::ImportEntry&) override;
+    void remove(const service::ImportEntry&) override;
+    std::size_t forget_import_entries(service::Id batch, std::size_t limit) override;
     void erase_person(service::Id) override;
     void journal_withdrawal(std::string_view line) override;
 

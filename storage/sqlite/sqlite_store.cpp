@@ -22,8 +22,11 @@ namespace {
 
 class Store final : public SqliteStore {
  public:
-    explicit Store(const SqliteOptions& options)
-        : file_(options.file), readers_(options, cache_), writer_(options, cache_) {}
+    Store(const SqliteOptions& options, std::unique_ptr<LockFile> users)
+        : file_(options.file),
+          users_(std::move(users)),
+          readers_(options, cache_),
+          writer_(options, cache_) {}
 
     void submit(Work work, Done done) override { writer_.submit(std::move(work), std::move(done)); }
     void read(Query query, Done done) override { readers_.read(std::move(query), std::move(done)); }
@@ -35,6 +38,7 @@ class Store final : public SqliteStore {
 
  private:
     const fs::path file_;
+    const std::unique_ptr<LockFile> users_;
     NewslettersCache cache_;
     Readers readers_;
     Writer writer_;
@@ -61,7 +65,56 @@ bool is_network_filesystem(const fs::path& file) {
     return type == nfs || type == smb || type == cifs || type == smb2;
 }
 
-// Makes the file, empty, if it is missing and may be made.
+// Runs `work` with a connection, and makes a problem of what it throws.
+template <class Work>
+std::optional<OpenProblem> with_connection(const SqliteOptions& options, Work work) {
+    // Counting every allocation under one lock costs, and nobody asks. Fails if SQLite is at work already:
+    // then not.
+    static const int no_statistics = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    static_cast<void>(no_statistics);
+    if (sqlite3_threadsafe() == 0)
+        return OpenProblem{Kind::unsupported, "this SQLite was built without threads", {}};
+    try {
+        Connection db(options.file, options.vfs, Connection::Mode::write, 5000, 2048);
+        return work(db);
+    } catch (const SqliteError& e) {
+        if ((e.code() & 0xff) == SQLITE_NOTADB)
+            return problem(Kind::not_a_database, options.file, "is no SQLite file");
+        return problem(Kind::failed, options.file, std::string("can't be used: ") + e.what());
+    } catch (const service::StorageError& e) {
+        return problem(Kind::failed, options.file, std::string("can't be used: ") + e.what());
+    }
+}
+
+std::optional<OpenProblem> too_new(const SqliteOptions& options, int version, int newest) {
+    if (version <= newest) return std::nullopt;
+    return problem(Kind::new_schema, options.file,
+                   "has schema version " + std::to_string(version) +
+                       ", made by a newer program; this one knows " + std::to_string(newest));
+}
+
+std::optional<OpenProblem> foreign(const SqliteOptions& options) {
+    return problem(Kind::not_a_database, options.file, "is the database of another program");
+}
+
+std::optional<OpenProblem> use_wal(const SqliteOptions& options, Connection& db) {
+    if (db.ask("PRAGMA journal_mode = WAL") == "wal") return std::nullopt;
+    return problem(Kind::unsupported, options.file, "can't be put into WAL mode on this file system");
+}
+
+SqliteOptions with_whole_path(SqliteOptions options) {
+    options.file = fs::absolute(options.file).lexically_normal();
+    return options;
+}
+
+fs::path free_name(const fs::path& wanted) {
+    fs::path name = wanted;
+    for (int n = 2; fs::exists(name); ++n) name = wanted.string() + "." + std::to_string(n);
+    return name;
+}
+
+}  // namespace
+
 std::optional<OpenProblem> find_file(const SqliteOptions& options) {
     const fs::path& file = options.file;
     struct stat found;
@@ -95,63 +148,10 @@ std::optional<OpenProblem> find_file(const SqliteOptions& options) {
     return std::nullopt;
 }
 
-// Runs `work` with a connection, and makes a problem of what it throws.
-template <class Work>
-std::optional<OpenProblem> with_connection(const SqliteOptions& options, Work work) {
-    // Counting every allocation under one lock costs, and nobody asks. Fails if SQLite is at work already:
-    // then not.
-    static const int no_statistics = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-    static_cast<void>(no_statistics);
-    if (sqlite3_threadsafe() == 0)
-        return OpenProblem{Kind::unsupported, "this SQLite was built without threads", {}};
-    try {
-        Connection db(options.file, options.vfs, Connection::Mode::write, 5000, 2048);
-        return work(db);
-    } catch (const SqliteError& e) {
-        if ((e.code() & 0xff) == SQLITE_NOTADB)
-            return problem(Kind::not_a_database, options.file, "is no SQLite file");
-        return problem(Kind::failed, options.file, std::string("can't be used: ") + e.what());
-    } catch (const service::StorageError& e) {
-        return problem(Kind::failed, options.file, std::string("can't be used: ") + e.what());
-    }
-}
-
-std::optional<OpenProblem> too_new(const SqliteOptions& options, int version, int newest) {
-    if (version <= newest) return std::nullopt;
-    return problem(Kind::new_schema, options.file,
-                   "has schema version " + std::to_string(version) +
-                       ", made by a newer program; this one knows " + std::to_string(newest));
-}
-
-const SchemaFiles& schema_of(const SqliteOptions& options) {
-    return options.schema ? *options.schema : schema_files();
-}
-
-std::optional<OpenProblem> foreign(const SqliteOptions& options) {
-    return problem(Kind::not_a_database, options.file, "is the database of another program");
-}
-
-std::optional<OpenProblem> use_wal(const SqliteOptions& options, Connection& db) {
-    if (db.ask("PRAGMA journal_mode = WAL") == "wal") return std::nullopt;
-    return problem(Kind::unsupported, options.file, "can't be put into WAL mode on this file system");
-}
-
-SqliteOptions with_whole_path(SqliteOptions options) {
-    options.file = fs::absolute(options.file).lexically_normal();
-    return options;
-}
-
-fs::path free_name(const fs::path& wanted) {
-    fs::path name = wanted;
-    for (int n = 2; fs::exists(name); ++n) name = wanted.string() + "." + std::to_string(n);
-    return name;
-}
-
-}  // namespace
-
 std::variant<std::unique_ptr<SqliteStore>, OpenProblem> open_sqlite(const SqliteOptions& given) {
     const SqliteOptions options = with_whole_path(given);
     if (auto found = find_file(options)) return *found;
+    std::unique_ptr<LockFile> users;
     const auto wrong = with_connection(options, [&](Connection& db) -> std::optional<OpenProblem> {
         const SchemaFiles& files = schema_of(options);
         auto version = schema_version(db);
@@ -173,11 +173,13 @@ std::variant<std::unique_ptr<SqliteStore>, OpenProblem> open_sqlite(const Sqlite
         if (db.ask("PRAGMA journal_mode") != "wal" || db.ask("PRAGMA synchronous") != "2") {
             return problem(Kind::unsupported, options.file, "is not in WAL mode with synchronous = FULL");
         }
+        users = std::make_unique<LockFile>(users_file(options.file));
+        if (!users->try_share()) return problem(Kind::in_use, options.file, "is being replaced by a restore");
         return std::nullopt;
     });
     if (wrong) return *wrong;
     try {
-        return std::make_unique<Store>(options);
+        return std::make_unique<Store>(options, std::move(users));
     } catch (const service::StorageError& e) {
         return problem(Kind::failed, options.file, std::string("can't be used: ") + e.what());
     }

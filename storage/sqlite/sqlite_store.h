@@ -58,6 +58,7 @@ struct OpenProblem {
         wrong_owner,         // the file belongs to `owner`, another user than the one who runs this
         old_schema,          // `zgoda migrate` is needed
         new_schema,          // made by a newer program
+        in_use,              // a restore is putting another in its place; for a restore: somebody has it open
         not_a_database,      // or the database of another program
         network_filesystem,  // NFS and SMB lose locks
         unsupported,         // this SQLite or file system can't do what is needed (WAL, threads)

@@ -6,6 +6,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <string>
 
 #include "storage/sqlite/connection.h"
 
@@ -64,6 +66,21 @@ void WithdrawalsJournal::append(std::string_view lines) {
 void WithdrawalsJournal::undo() {
     // If it can't be: a line too many only means that a restore unsubscribes somebody who wanted to go.
     if (size_before_ >= 0 && ::ftruncate(fd_, size_before_) == 0) keep();
+}
+
+bool read_withdrawals(const std::filesystem::path& path,
+                      const std::function<void(std::string_view)>& hand_over) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) {
+        if (errno == ENOENT) return false;
+        throw service::StorageError(sentence("read", path, errno));
+    }
+    std::string line;
+    while (std::getline(file, line)) {
+        if (!file.eof()) hand_over(line);
+    }
+    if (file.bad()) throw service::StorageError(sentence("read", path, errno));
+    return true;
 }
 
 }  // namespace zgoda::storage

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string_view>
 
 namespace zgoda::storage {
@@ -32,5 +33,9 @@ class WithdrawalsJournal {
     int fd_ = -1;
     long long size_before_ = -1;
 };
+
+// Hands over the lines of a journal, oldest first, without their ends. A last line that was cut off by a
+// crash was never answered, and is left out. False: there is no such file. Throws StorageError.
+bool read_withdrawals(const std::filesystem::path&, const std::function<void(std::string_view)>& line);
 
 }  // namespace zgoda::storage

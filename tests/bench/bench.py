@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import re
 import resource
 import socket
@@ -27,7 +28,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 options = argparse.ArgumentParser(description=__doc__)
 options.add_argument("--quick", action="store_true", help="a trial run with small numbers")
 options.add_argument("--people", type=int, help="of the large database (1000000)")
-options.add_argument("--only", default="signups,large,letters,idle,memory", help="parts, separated by commas")
+options.add_argument("--only", default="signups,large,import,letters,idle,memory", help="parts, separated by commas")
 options = options.parse_args()
 ROUNDS = 2 if options.quick else 5
 SECONDS = 1 if options.quick else 5
@@ -145,6 +146,75 @@ def part_large():
     row(f"exported rows a second, of {number(rows)}", number(median(ours)))
     row("`sqlite3 -csv` with the same columns", number(median(theirs)))
     zgoda.remove()
+
+
+IMPORT_SQL = """PRAGMA synchronous = FULL;
+.import --csv {file} raw
+BEGIN;
+INSERT INTO person SELECT rowid * 2, email, NULL, NULL, NULL, 0, name, locale, strftime('%s') * 1000, NULL, 0, NULL FROM raw;
+INSERT INTO subscription (id, person, newsletter, status, signed_up_at, confirmed_at, source, form, fields)
+  SELECT rowid * 2 + 1, rowid * 2, (SELECT id FROM newsletter), 1, strftime('%s', signed_up_at) * 1000,
+         strftime('%s', confirmed_at) * 1000, source, form, fields FROM raw;
+COMMIT;
+"""
+
+
+def timed(command, **how):
+    """Seconds and peak MiB of a command that must succeed."""
+    start = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, **how)
+    peak = 0.0
+    while process.poll() is None:
+        seen = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
+        peak = max(peak, int(seen[1]) / 1024 if seen else 0)
+        time.sleep(0.02)
+    assert process.returncode == 0, command
+    return time.monotonic() - start, peak
+
+
+def part_import():
+    empty = program()
+    file = empty.folder / "people.csv"
+    dice = random.Random(1)
+    with open(file, "w", newline="") as out:
+        out.write("email,name,newsletter,status,locale,signed_up_at,confirmed_at,unsubscribed_at,source,form,fields\r\n")
+        for person in range(PEOPLE):
+            out.write(f"{dice.randrange(16**8):08x}-{person}@reader.example.org,Reader {person},ukraine-daily,confirmed,uk,"
+                      "2024-01-02T03:04:05.000Z,2024-01-02T03:05:05.000Z,,https://news.example/article,footer,\r\n")
+    ours, undo, theirs, peaks = [], [], [], []
+    for turn in range(max(1, ROUNDS // 2)):
+        zgoda = program()
+        seconds, peak = timed([str(BINARY), "import", str(file), "--batch", "bench"], cwd=zgoda.folder, env=zgoda.environment())
+        ours.append(PEOPLE / seconds)
+        peaks.append(peak)
+        seconds, peak = timed([str(BINARY), "import", "undo", "bench"], cwd=zgoda.folder, env=zgoda.environment())
+        undo.append(PEOPLE / seconds)
+        peaks.append(peak)
+        zgoda.remove()
+        copy = empty.folder / f"copy-{turn}.db"
+        with sqlite3.connect(empty.database) as source: source.execute(f"VACUUM INTO '{copy}'")
+        with sqlite3.connect(copy) as target: target.execute("PRAGMA journal_mode = WAL")
+        script = empty.folder / "import.sql"
+        script.write_text(IMPORT_SQL.format(file=file))
+        with open(script) as sql: theirs.append(PEOPLE / timed(["sqlite3", str(copy)], stdin=sql)[0])
+    row(f"imported rows a second, of {number(PEOPLE)}", number(median(ours)))
+    row("`sqlite3 .import` into one table and INSERT SELECT into ours, without ledger and undo", number(median(theirs)))
+    row("rows a second of `import undo`", number(median(undo)))
+    row("peak memory of import and undo", f"{max(peaks):.0f} MiB")
+
+    serve(empty)
+    usual = [load(empty.port, seconds=SECONDS)["p99_us"] for _ in range(ROUNDS)]
+    importer = subprocess.Popen([str(BINARY), "import", str(file)], cwd=empty.folder, env=empty.environment(), stdout=subprocess.DEVNULL)
+    during = []
+    while len(during) < ROUNDS and importer.poll() is None: during.append(load(empty.port, seconds=SECONDS)["p99_us"])
+    through = importer.poll() is not None
+    importer.terminate()
+    importer.wait()
+    if during:
+        row("p99 of a signup, usual / during an import" + (" (it was through before the end)" if through else ""),
+            f"{median(usual) / 1000:.1f} ms / {median(during) / 1000:.1f} ms ({median(during) / median(usual):.1f} x)")
+    empty.stop()
+    empty.remove()
 
 
 def sqlite_count(zgoda, name):

@@ -382,10 +382,14 @@ TEST_SUITE("the environment") {
         }
     }
 
-    TEST_CASE("only names that begin with ZGODA_ are ours, and two of them are no settings") {
+    TEST_CASE("only names that begin with ZGODA_ are ours, and three of them are no settings") {
         const Folder folder;
         CHECK(load(std::nullopt,
-                   {{"PATH", "/bin"}, {"ZGODAX", "1"}, {"ZGODA_CONFIG", ""}, {"ZGODA_ADDRESS_VERDICTS", "x"}},
+                   {{"PATH", "/bin"},
+                    {"ZGODAX", "1"},
+                    {"ZGODA_CONFIG", ""},
+                    {"ZGODA_ADDRESS_VERDICTS", "x"},
+                    {"ZGODA_BOUNCES", "x"}},
                    folder.path)
                   .settings);
     }

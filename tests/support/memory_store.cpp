@@ -123,6 +123,97 @@ class Unit : public Transaction {
         return waiting;
     }
 
+    std::vector<Letter> open_letters(TimeMs due_after, Id after, std::size_t limit) override {
+        auto open = select(t().letters, [&](const Letter& l) {
+            return to_be_sent(l) && std::pair(l.due_at, l.id) > std::pair(due_after, after);
+        });
+        sort_and_cut(
+            open, [](const Letter& l) { return l.due_at; }, limit);
+        return open;
+    }
+    std::vector<MailPause> mail_pauses() override {
+        auto pauses = t().mail_pauses;
+        sort_and_cut(
+            pauses, [](const MailPause& p) { return std::pair(p.scope, p.name); }, pauses.size());
+        return pauses;
+    }
+    std::vector<Person> people(Id after, std::size_t limit) override {
+        auto found = select(t().people, [&](const Person& p) { return p.id > after; });
+        found.resize(std::min(limit, found.size()));
+        return found;
+    }
+    std::vector<Id> unproven_people(TimeMs created_before, Id after, std::size_t limit) override {
+        std::vector<Id> found;
+        for (const auto& [id, p] : t().people) {
+            const auto hers = subscriptions_of(id);
+            const bool open = std::all_of(hers.begin(), hers.end(), [](const Subscription& s) {
+                return s.status == SubscriptionStatus::pending ||
+                       s.status == SubscriptionStatus::undeliverable;
+            });
+            if (id > after && !p.proven_at && p.created_at < created_before && open && found.size() < limit)
+                found.push_back(id);
+        }
+        return found;
+    }
+    std::vector<Suppression> all_suppressions(const Suppression* after, std::size_t limit) override {
+        const auto order = [](const Suppression& s) { return std::pair(s.key, s.reason); };
+        std::vector<Suppression> found;
+        for (const auto& s : t().suppressions) {
+            if (!after || order(s) > order(*after)) found.push_back(s);
+        }
+        sort_and_cut(found, order, limit);
+        return found;
+    }
+    std::vector<std::int64_t> events_with_evidence(TimeMs before, std::int64_t after_seq,
+                                                   std::size_t limit) override {
+        std::vector<std::int64_t> found;
+        for (const auto& e : t().ledger) {
+            if (e.seq > after_seq && e.at < before && e.evidence_nonce && found.size() < limit)
+                found.push_back(e.seq);
+        }
+        return found;
+    }
+    std::vector<Request> requests_with_evidence(TimeMs asked_before, Id after_person, Id after_id,
+                                                std::size_t limit) override {
+        auto found = select(t().requests, [&](const Request& r) {
+            return r.asked_at < asked_before &&
+                   (r.ip != r.network || !r.user_agent.empty() || !r.browser.empty()) &&
+                   std::pair(r.person, r.id) > std::pair(after_person, after_id);
+        });
+        sort_and_cut(
+            found, [](const Request& r) { return std::pair(r.person, r.id); }, limit);
+        return found;
+    }
+    std::vector<Id> finished_letters(TimeMs created_before, Id after, std::size_t limit) override {
+        std::vector<Id> found;
+        for (const auto& [id, l] : t().letters) {
+            if (id > after && l.created_at < created_before && !still_open(l) && found.size() < limit)
+                found.push_back(id);
+        }
+        return found;
+    }
+    std::vector<std::string> budget_keys(std::string_view after, std::size_t limit) override {
+        std::vector<std::string> keys;
+        for (const auto& [key, entries] : t().budget) {
+            if (key > after && !person_by_key(key) && keys.size() < limit) keys.push_back(key);
+        }
+        return keys;
+    }
+    Id last_letter_before(TimeMs created_before) override {
+        Id last = 0;
+        for (const auto& [id, l] : t().letters) {
+            if (l.created_at < created_before) last = id;
+        }
+        return last;
+    }
+    std::vector<AdminAct> admin_acts(Id before, std::size_t limit) override {
+        auto acts = t().admin_acts;
+        std::erase_if(acts, [&](const AdminAct& a) { return before != 0 && a.id >= before; });
+        std::reverse(acts.begin(), acts.end());
+        acts.resize(std::min(limit, acts.size()));
+        return acts;
+    }
+
     std::vector<Subscription> ended_pauses(TimeMs now, std::size_t limit) override {
         auto ended = select(t().subscriptions, [&](const Subscription& s) {
             return s.status == SubscriptionStatus::paused && s.paused_until && *s.paused_until <= now;
@@ -166,6 +257,25 @@ class Unit : public Transaction {
         std::vector<Event> found;
         for (const auto& e : t().ledger) {
             if (e.person == person) found.push_back(e);
+        }
+        return found;
+    }
+
+    std::optional<ImportBatch> import_batch(Id id) override { return find(t().import_batches, id); }
+    std::vector<ImportBatch> import_batches() override {
+        return select(t().import_batches, [](const ImportBatch&) { return true; });
+    }
+    std::vector<ImportEntry> import_entries(Id batch, std::size_t limit) override {
+        std::vector<ImportEntry> found;
+        for (auto it = t().import_entries.rbegin(); it != tables_.import_entries.rend(); ++it) {
+            if (it->first.first == batch && found.size() < limit) found.push_back(it->second);
+        }
+        return found;
+    }
+    std::vector<ImportEntry> import_entries_of(Id person) override {
+        std::vector<ImportEntry> found;
+        for (const auto& [key, entry] : t().import_entries) {
+            if (entry.person == person) found.push_back(entry);
         }
         return found;
     }
@@ -262,6 +372,36 @@ class Unit : public Transaction {
         if (kept.empty()) tables_.budget.erase(std::string(key));
     }
 
+    void add(const MailPause& p) override {
+        for (const auto& other : t().mail_pauses) {
+            if (other.scope == p.scope && other.name == p.name) return;
+        }
+        tables_.mail_pauses.push_back(p);
+    }
+    void remove(const MailPause& p) override {
+        std::erase_if(t().mail_pauses,
+                      [&](const MailPause& other) { return other.scope == p.scope && other.name == p.name; });
+    }
+    void add(const AdminAct& a) override { t().admin_acts.push_back(a); }
+    void forget_evidence(std::int64_t event) override {
+        for (auto& e : t().ledger) {
+            if (e.seq != event) continue;
+            e.evidence_nonce.reset();
+            e.evidence.clear();
+        }
+    }
+    void forget_evidence(const Request& r) override {
+        Request& kept = existing(t().requests, r.id);
+        kept.ip = kept.network;
+        kept.user_agent.clear();
+        kept.browser.clear();
+    }
+    void remove_letter(Id id) override { t().letters.erase(id); }
+    std::size_t remove_wrong_codes(Id until) override {
+        return std::erase_if(t().wrong_codes,
+                             [&](const auto& one) { return one.first >= -until && one.first <= until; });
+    }
+
     void append(const Event& e, const LedgerHead& head) override {
         const LedgerHead& before = t().head;
         if (e.seq != before.seq + 1 || e.previous != before.hash || head.seq != e.seq ||
@@ -272,7 +412,38 @@ class Unit : public Transaction {
         tables_.head = head;
     }
 
+    void remove(const Subscription& s) override { t().subscriptions.erase(s.id); }
+    void add(const ImportBatch& b) override {
+        for (const auto& [id, other] : t().import_batches) {
+            if (other.name == b.name) throw StorageError("the name is taken");
+        }
+        insert(tables_.import_batches, b);
+    }
+    void update(const ImportBatch& b) override { existing(t().import_batches, b.id) = b; }
+    void add(const ImportEntry& e) override {
+        if (!t().import_batches.contains(e.batch)) throw StorageError("no such batch");
+        if (!tables_.import_entries.emplace(std::pair(e.batch, e.row), e).second)
+            throw StorageError("the row is taken");
+    }
+    void update(const ImportEntry& e) override {
+        t().import_entries.at({e.batch, e.row}).changes = e.changes;
+    }
+    void remove(const ImportEntry& e) override { t().import_entries.erase({e.batch, e.row}); }
+    std::size_t forget_import_entries(Id batch, std::size_t limit) override {
+        std::size_t count = 0;
+        for (auto it = t().import_entries.begin(); it != tables_.import_entries.end() && count < limit;) {
+            if (it->first.first != batch) {
+                ++it;
+                continue;
+            }
+            it = tables_.import_entries.erase(it);
+            ++count;
+        }
+        return count;
+    }
+
     void erase_person(Id id) override {
+        std::erase_if(t().import_entries, [&](const auto& entry) { return entry.second.person == id; });
         const auto hers = [&](const auto& entry) { return entry.second.person == id; };
         for (const Request& request : requests_of(id)) tables_.wrong_codes.erase(-request.id);
         for (const Letter& letter : letters_of(id)) tables_.wrong_codes.erase(letter.id);

@@ -41,10 +41,14 @@ class MemoryStore : public service::Store {
         std::map<service::Id, service::AddressChange> address_changes;
         std::map<service::Id, int> wrong_codes;
         std::vector<service::Suppression> suppressions;
+        std::map<service::Id, service::ImportBatch> import_batches;
+        std::map<std::pair<service::Id, std::int64_t>, service::ImportEntry> import_entries;
         std::map<std::string, std::vector<service::BudgetEntry>, std::less<>> budget;
         std::vector<service::Event> ledger;
         service::LedgerHead head;
         service::MailerNote note;
+        std::vector<service::MailPause> mail_pauses;
+        std::vector<service::AdminAct> admin_acts;
     };
     Tables tables;  // what is kept: tests may look, and change what no unit of work would
 

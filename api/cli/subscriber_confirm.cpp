@@ -1,0 +1,66 @@
+#include <fmt/format.h>
+
+#include "api/cli/address.h"
+#include "api/cli/admin.h"
+#include "api/cli/terminal.h"
+#include "api/cli/verbs.h"
+#include "service/evidence.h"
+#include "service/story.h"
+
+namespace zgoda::cli {
+
+Exit subscriber_confirm(const SubscriberConfirm& options, const service::Rules& rules,
+                        service::Store& store) {
+    const auto address = read_address(options.address, rules);
+    if (!address) return Exit::usage;
+    if (options.evidence.find_first_not_of(' ') == std::string::npos)
+        return fail(Exit::usage, "say what proves it: --evidence 'signed card of 3 May, folder 12'");
+    std::optional<service::Id> newsletter;
+    bool found = true;
+    service::look(store, [&](service::Reader& reader) {
+        if (options.newsletter.empty()) return;
+        const auto all = reader.newsletters();
+        const service::Newsletter* one = all->find(options.newsletter);
+        found = one != nullptr;
+        if (found) newsletter = one->id;
+    });
+    if (!found) {
+        return fail(Exit::not_found,
+                    fmt::format("there is no newsletter {}; `zgoda newsletter list` shows all",
+                                service::printable(options.newsletter)));
+    }
+    const service::Moment moment{clock_now(), service::random_seed()};
+    const std::string who = admin_name();
+    bool known = false;
+    service::EvidencedOutcome outcome;
+    std::string slugs;
+    service::run(store, [&](service::Transaction& tx) {
+        const auto person = tx.person_by_key(address->addr_key);
+        known = person.has_value();
+        if (!known) return;
+        outcome = service::confirm_by_evidence(tx, *person, newsletter, options.evidence, rules, moment);
+        slugs.clear();
+        if (outcome.kind != service::Evidenced::confirmed) return;
+        const auto all = tx.newsletters();
+        for (const service::Id id : outcome.newsletters) slugs += " " + all->find(id)->slug;
+        service::audit(tx, who, "subscriber confirm",
+                       fmt::format(R"({{"person":{},"newsletters":[{}]}})", person->id,
+                                   fmt::join(outcome.newsletters, ",")),
+                       moment.now);
+    });
+    if (!known) return nobody(*address);
+    switch (outcome.kind) {
+        case service::Evidenced::confirmed:
+            fmt::print("confirmed:{}\n", slugs);
+            return Exit::done;
+        case service::Evidenced::nothing_pending:
+            return fail(Exit::failed,
+                        "nothing of hers waits for a confirmation; `zgoda subscriber explain` tells more");
+        case service::Evidenced::suppressed:
+            break;
+    }
+    return fail(Exit::failed,
+                "she is suppressed; if she wants to come back, `zgoda suppress remove --reason` first");
+}
+
+}  // namespace zgoda::cli

@@ -1,0 +1,351 @@
+#!/usr/bin/python3
+"""Imports and exports on the real program: what comes back, what is refused, what a kill leaves, what it costs."""
+import csv
+import io
+import json
+import os
+import random
+import re
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+import unittest
+import zipfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from program import BINARY, SLOW, Program, wait_for
+
+OK, FAILED, USAGE, NOT_FOUND = 0, 1, 2, 3
+NEWSLETTERS = ("ukraine-daily", "weekly", "war-notes")
+HEADER = "email,name,newsletter,status,locale,signed_up_at,confirmed_at,unsubscribed_at,source,form,fields\r\n"
+STATUSES = ("pending", "confirmed", "paused", "unsubscribed", "undeliverable", "bounced", "complained")
+NAMES = ("", "Ada Lovelace", 'Grace "Amazing" Hopper, Rear Admiral', "two\nlines", "two\r\nlines", "Олена Пчілка",
+         "سلمى", "ליאור", "👩🏽‍🚀 Σ", "=1+1", "+380", "-", "@home", "'quoted", "'=both", "\ttab", "naïve; semicolon")
+LOCALS = ("{}", "+{}", "-{}", "={}", "'{}", "A.{}", "olena_{}", "it's{}")
+DOMAINS = ("example.org", "gmail.com", "пошта.укр", "mail.example.net")
+
+
+def time_of(dice): return f"20{dice.randrange(15, 26)}-{dice.randrange(1, 13):02}-{dice.randrange(1, 29):02}T" \
+    f"{dice.randrange(24):02}:{dice.randrange(60):02}:{dice.randrange(60):02}.{dice.randrange(1000):03}Z"
+
+
+def guarded(cell): return "'" + cell if cell[:1] in tuple("=+-@\t\r'") and cell else cell
+
+
+def people(count, seed=1):
+    """An export of ours, as bytes: so many people, each with one to three newsletters, in every state."""
+    dice, out = random.Random(seed), io.StringIO(newline="")
+    out.write(HEADER)
+    writer = csv.writer(out, lineterminator="\r\n")
+    for number in range(count):
+        address = dice.choice(LOCALS).format(f"{dice.randrange(10**6)}r{number}") + "@" + dice.choice(DOMAINS)
+        name, locale = dice.choice(NAMES), dice.choice(("en", "uk", "", "pt-BR"))
+        for newsletter in dice.sample(NEWSLETTERS, dice.choice((1, 1, 1, 2, 3))):
+            status = dice.choice(STATUSES)
+            writer.writerow(map(guarded, (
+                address, name, newsletter, status, locale, time_of(dice),
+                time_of(dice) if status in ("confirmed", "paused", "bounced", "complained") else "",
+                time_of(dice) if status in ("unsubscribed", "bounced") or dice.random() < 0.05 else "",
+                dice.choice(("", "https://news.example/a?b", "=source")), dice.choice(("", "footer", "-")),
+                dice.choice(("", '{"city":"Kyiv","n":1.5}', '{"x":"a, \\"b\\""}')))))
+    return out.getvalue().encode()
+
+
+def table(header, *rows, delimiter=",", line="\r\n"):
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter=delimiter, lineterminator=line).writerows([header, *rows])
+    return out.getvalue().encode()
+
+
+class Importing(unittest.TestCase):
+    def setUp(self):
+        self.zgoda = self.new_program()
+
+    def new_program(self):
+        zgoda = Program()
+        self.addCleanup(zgoda.remove)
+        zgoda.make(*NEWSLETTERS)
+        return zgoda
+
+    def file(self, content, name="people.csv"):
+        path = self.zgoda.folder / name
+        path.write_bytes(content)
+        return str(path)
+
+    def import_(self, content, *arguments, expect=OK, zgoda=None, name="people.csv"):
+        zgoda = zgoda or self.zgoda
+        done = zgoda.call("import", self.file(content, name), *arguments, "--json")
+        self.assertEqual(done.returncode, expect, done.stderr)
+        return json.loads(done.stdout) if expect == OK else done.stderr
+
+    def foreign(self, content, *arguments, **how):
+        return self.import_(content, "--newsletter", "weekly", "--basis", "Asked at the old place.", *arguments, **how)
+
+    def export(self, zgoda=None, *arguments):
+        return (zgoda or self.zgoda).call("export", "--status", "all", *arguments, binary=True).stdout
+
+    def statuses(self): return self.zgoda.statuses()
+
+    def verify(self): self.zgoda.run("consent", "verify")
+
+
+class RoundTrip(Importing):
+    def test_export_import_export_gives_the_same_bytes(self):
+        first = people(100_000 if SLOW == 1 else 5_000)
+        told = self.import_(first)
+        self.assertEqual((told["imported"] + told["merged"], told["refused"]), (told["rows"], 0))
+        self.assertEqual(self.export(), first)
+        for arguments in (("--format", "ndjson"), ("--raw",)):
+            other = self.new_program()
+            exported = self.export(None, *arguments)
+            self.import_(exported, *(("--raw",) if "--raw" in arguments else ()), zgoda=other)
+            self.assertEqual(self.export(other), first)
+        again = self.import_(first)
+        self.assertEqual((again["unchanged"], again["rows"]), (told["rows"], told["rows"]))
+        self.assertEqual(self.export(), first)
+        self.verify()
+        self.assertEqual(self.zgoda.run("mail"), "", "an import sends no letter")
+
+    def test_the_columns_of_mailchimp_and_the_links(self):
+        self.import_(people(300))
+        for status, column in (("confirmed", "LAST_CHANGED"), ("unsubscribed", "UNSUB_TIME"), ("bounced", "CLEAN_TIME")):
+            exported = self.zgoda.run("export", "--format", "mailchimp", "--status", status, "--links")
+            rows = list(csv.DictReader(io.StringIO(exported, newline="")))
+            self.assertIn(column, rows[0])
+            self.assertTrue(all(row["UNSUBSCRIBE_URL"].startswith(self.zgoda.url + "/unsubscribe?t=") for row in rows))
+            self.assertFalse(any(row["Email Address"][0] in "=+-@" for row in rows))
+            other = self.new_program()
+            told = self.import_(exported.encode(), "--map", "TAGS=" + ",".join(f"{n}:{n}" for n in NEWSLETTERS),
+                                "--basis", "b", "--unproven", "confirmed", zgoda=other)
+            self.assertEqual((told["format"], told["refused"]), ("mailchimp", 0))
+        self.zgoda.run("export", "--format", "mailchimp", "--status", "all", expect=USAGE)
+
+
+class Rules(Importing):
+    def test_a_dry_run_says_the_same_and_writes_nothing(self):
+        self.import_(people(500))
+        mixed = people(700, seed=1)[:-1] + b"\n" + people(300, seed=2)[len(HEADER):]
+        before = self.export()
+        dry = self.import_(mixed, "--dry-run", "--report", "dry.csv")
+        self.assertEqual(self.export(), before)
+        self.assertFalse(list(self.zgoda.database.parent.glob("*dry-run/*")))
+        real = self.import_(mixed, "--report", "real.csv")
+        for told in (dry, real): told.pop("dry_run"), told.pop("batch", None)
+        self.assertEqual(dry, real)
+        reports = [(self.zgoda.folder / name).read_text() for name in ("dry.csv", "real.csv")]
+        self.assertEqual(*reports)
+        self.assertNotIn("@", reports[0], "ids, not addresses")
+        self.assertEqual(stat.S_IMODE((self.zgoda.folder / "real.csv").stat().st_mode), 0o600)
+        self.assertEqual(len(reports[0].splitlines()) - 1, real["rows"])
+
+    def test_whoever_left_here_stays_away_and_whoever_confirmed_here_stays(self):
+        self.zgoda.serve()
+        for address in ("left@example.org", "stays@example.org"):
+            self.zgoda.client.sign_up(address, "weekly")
+            self.zgoda.client.press(self.zgoda.letter().link("confirm"))
+        self.zgoda.run("subscriber", "unsubscribe", "left@example.org", "--all", "--yes")
+        told = self.foreign(table(["email", "confirmed_at"], ["left@example.org", "2030-01-01"]))
+        self.assertEqual(told["why"], {"unsubscribed": 1})
+        left_before = table(["email", "unsubscribed_at"], ["stays@example.org", "2020-01-01"])
+        self.assertEqual(self.foreign(left_before)["unchanged"], 1)
+        self.assertEqual(self.statuses(), {("left@example.org", "weekly"): "unsubscribed",
+                                           ("stays@example.org", "weekly"): "confirmed"})
+        self.zgoda.run("unsubscribe", "import", self.file(left_before), "--all", "--reason", "left at the sender")
+        self.assertEqual(self.statuses()["stays@example.org", "weekly"], "confirmed")
+        self.zgoda.run("unsubscribe", "import", self.file(b"stays@example.org\nnobody@example.org\n"), "--all",
+                       "--reason", "left at the sender")
+        self.assertEqual(self.statuses()["stays@example.org", "weekly"], "unsubscribed")
+        self.verify()
+
+    def test_whoever_was_erased_is_not_brought_back(self):
+        rows = table(["email", "confirmed_at"], ["gone@example.org", "2024-01-01"])
+        self.foreign(rows)
+        self.zgoda.run("subscriber", "erase", "gone@example.org", "--yes")
+        self.assertEqual(self.foreign(rows)["why"], {"erased": 1})
+        self.assertEqual(self.statuses(), {})
+
+    def test_groups_become_newsletters(self):
+        rows = table(["email", "confirmed_at", "Groups"], ["a@example.org", "2024-01-01", "News, War"],
+                     ["b@example.org", "2024-01-01", "VIP"])
+        why = self.import_(rows, "--basis", "b", "--map", "Groups=News:weekly,War:war-notes", "--dry-run", expect=FAILED)
+        self.assertIn("line 3", why)
+        self.assertIn('"VIP"', why)
+        told = self.import_(rows, "--basis", "b", "--map", "Groups=News:weekly,War:war-notes,VIP:")
+        self.assertEqual((told["imported"], told["why"]), (1, {"no_newsletter": 1}))
+        self.assertEqual(set(self.statuses()), {("a@example.org", "weekly"), ("a@example.org", "war-notes")})
+
+    def test_what_a_foreign_file_needs(self):
+        rows = table(["email"], ["a@example.org"])
+        self.assertIn("--newsletter", self.import_(rows, "--basis", "b", expect=FAILED))
+        self.assertIn("--basis", self.import_(rows, "--newsletter", "weekly", expect=FAILED))
+        self.assertIn("leave --newsletter", self.import_(people(3), "--newsletter", "weekly", expect=FAILED))
+        self.import_(rows, "--newsletter", "nothing", "--basis", "b", expect=NOT_FOUND)
+        self.zgoda.run("import", "nowhere.csv", expect=NOT_FOUND)
+        self.assertEqual(self.foreign(rows)["why"], {"unproven": 1})
+        self.foreign(rows, "--unproven", "pending")
+        self.assertEqual(self.statuses(), {("a@example.org", "weekly"): "pending"})
+
+
+class Files(Importing):
+    def test_zip_and_stdin(self):
+        mailchimp = "Email Address,First Name,Last Name,MEMBER_RATING,OPTIN_TIME,OPTIN_IP,CONFIRM_TIME,CONFIRM_IP,{}LEID,EUID,NOTES,TAGS"
+        time_, rest = "2023-04-21 11:16:57", '1,2,,"""VIP"",""Blog"""'
+        archive = self.zgoda.folder / "export.zip"
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as out:
+            out.writestr("../../etc/cleaned.csv", mailchimp.format("CLEAN_TIME,") + f"\nc@example.org,C,C,2,{time_},192.0.2.1,{time_},192.0.2.1,{time_},{rest}\n")
+            out.writestr("a.csv", mailchimp.format("LAST_CHANGED,") + f"\na@example.org,Ada,L,2,{time_},192.0.2.1,{time_},192.0.2.1,{time_},{rest}\n")
+            out.writestr("b.csv", mailchimp.format("UNSUB_TIME,") + f"\nb@example.org,B,B,2,{time_},192.0.2.1,{time_},192.0.2.1,{time_},{rest}\n")
+            out.writestr("posts.csv", "post_id,title\n1,x\n")
+            out.writestr("index.html", "<html>a@b</html>")
+        for arguments in ([str(archive)], ["-"]):
+            done = self.zgoda.call("import", *arguments, "--newsletter", "weekly", "--basis", "b", "--json",
+                                   stdin=archive.read_bytes() if arguments == ["-"] else None)
+            self.assertEqual(done.returncode, OK, done.stderr)
+            self.assertEqual(json.loads(done.stdout)["rows"], 3)
+        self.assertEqual(self.statuses(), {("a@example.org", "weekly"): "confirmed",
+                                           ("b@example.org", "weekly"): "unsubscribed", ("c@example.org", "weekly"): "bounced"})
+        shown = json.loads(self.zgoda.run("consent", "show", "a@example.org", "--json"))
+        self.assertIn("192.0.2.1", json.dumps(shown))
+
+    def test_what_cannot_be_read_is_one_sentence_and_changes_nothing(self):
+        own = HEADER.encode()
+        row = b'a%d@example.org,,weekly,confirmed,en,2024-01-01T00:00:00Z,,,,,\r\n'
+        good = b"".join(row % number for number in range(3000))
+        bomb = io.BytesIO()
+        with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as out:
+            out.writestr("a.csv", own + (row % 1) * 400_000)
+        line = b"line 3002"
+        cases = {
+            "not UTF-8": (own + good + b"a@example.org,\xff\xfe,weekly,confirmed,en,2024-01-01T00:00:00Z,,,,,\r\n", [line, b"column 2", b"UTF-8"]),
+            "UTF-16": ("email,name\n".encode("utf-16"), [b"line 1", b"UTF-16"]),
+            "ragged": (own + good + b"a@example.org,x\r\n", [line, b"2 cells", b"11"]),
+            "an open quote": (own + good + b'"a@example.org,', [line, b"column 1", b"quote"]),
+            "a huge cell": (own + good + b'a@example.org,"' + b"x" * 100_000_000 + b'"', [line, b"column 2", b"1 MiB"]),
+            "a zip bomb": (bomb.getvalue(), [b"200 times"]),
+            "a damaged zip": (b"PK\3\4" + b"x" * 1000, [b"zip"]),
+            "a column twice": (own.replace(b"name", b"email"), [b"line 1", b"column 2", b'"email"']),
+            "no date": (own + good + b"a@example.org,,weekly,confirmed,en,yesterday,,,,,\r\n", [line, b"column 6", b"yesterday"]),
+            "no status": (own + good + b"a@example.org,,weekly,happy,en,2024-01-01T00:00:00Z,,,,,\r\n", [line, b"column 4", b"happy"]),
+            "no newsletter": (own + good + b"a@example.org,,monthly,confirmed,en,2024-01-01T00:00:00Z,,,,,\r\n", [line, b"monthly"]),
+            "another language": ("Електронна пошта;Ім'я\na@example.org;Ada\n".encode(), [b"line 1", "Електронна".encode(), b"email"]),
+            "broken JSON": (b'{"email":"a@example.org","newsletter":"weekly"}\n{"email":\n', [b"line"]),
+            "nothing": (b"", [b"empty"]),
+        }
+        for what, (content, says) in cases.items():
+            with self.subTest(what):
+                done = self.zgoda.call("import", self.file(content), binary=True)
+                self.assertEqual((done.returncode, done.stdout), (FAILED, b""), done.stderr)
+                self.assertEqual(done.stderr.count(b"\n"), 1, done.stderr)
+                for text in [b"people.csv", *says]: self.assertIn(text, done.stderr)
+                self.assertEqual(self.export(), own)
+
+    def test_memory_does_not_grow_with_the_file(self):
+        count = 300_000 if SLOW == 1 else 20_000
+        path = self.zgoda.folder / "many.csv"
+        with open(path, "w") as out:
+            out.write(HEADER.replace("\r", ""))
+            for number in range(count):
+                out.write(f"r{number}@example.org,Reader {number},weekly,confirmed,en,2024-01-01T00:00:00Z,2024-01-01T00:00:00Z,,https://news.example/,f,\n")
+        for verb in (["import", str(path)], ["export", "--status", "all", "-o", "all.csv"], ["import", "undo", "many"]):
+            process = subprocess.Popen([str(BINARY), *verb, *(["--batch", "many"] if verb == ["import", str(path)] else [])],
+                                       cwd=self.zgoda.folder, env=self.zgoda.environment(), stdout=subprocess.DEVNULL)
+            peak = 0
+            while process.poll() is None:  # ru_maxrss would count what this test itself had in memory
+                seen = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process.pid}/status").read_text())
+                peak = max(peak, int(seen[1]) / 1024 if seen else 0)
+                time.sleep(0.01)
+            self.assertEqual(process.returncode, OK, verb)
+            if SLOW == 1: self.assertLess(peak, 64, f"MiB of {verb}")
+            print(f"{verb[0]} {verb[1]}: peak {peak:.0f} MiB", file=sys.stderr)
+
+
+class Undo(Importing):
+    def test_gives_back_what_nobody_changed_since(self):
+        self.import_(people(200, seed=7))
+        before = self.export()
+        self.import_(people(2000), "--batch", "monday")
+        after = self.statuses()
+        fresh = [key for key, status in after.items() if status == "confirmed" and key[0].encode() not in before][:3]
+        left, erased, kept = (address for address, _ in fresh)
+        self.zgoda.run("subscriber", "unsubscribe", left, "--all", "--yes")
+        self.zgoda.run("subscriber", "erase", erased, "--yes")
+        self.zgoda.serve()
+        self.zgoda.client.sign_up(kept, *NEWSLETTERS)
+        told = json.loads(self.zgoda.run("import", "undo", "monday", "--json"))
+        self.assertGreater(told["kept"], 0)
+        left_over = {key: status for key, status in self.statuses().items() if key[0].encode() not in before}
+        self.assertEqual({address for address, _ in left_over}, {left, kept})
+        self.assertEqual({status for (address, _), status in left_over.items() if address == left}, {"unsubscribed"})
+        self.assertTrue(all(address != erased for address, _ in self.statuses()))
+        remaining = [row for row in self.export().splitlines() if left.encode() not in row and kept.encode() not in row]
+        self.assertEqual(remaining, before.splitlines())
+        self.verify()
+        self.assertIn("nothing to do", self.zgoda.run("import", "undo", "monday"))
+        self.zgoda.run("import", "undo", "tuesday", expect=NOT_FOUND)
+        self.assertEqual([batch["state"] for batch in json.loads(self.zgoda.run("import", "list", "--json"))], ["done", "undone"])
+
+    def test_takes_back_suppressions_that_only_this_batch_made(self):
+        rows = table(["email", "status"], ["dead@example.org", "bounced"])
+        self.foreign(rows, "--batch", "one")
+        self.foreign(rows, "--batch", "two")
+        suppressed = lambda: bool(self.zgoda.run("suppress", "list", "--json"))
+        self.zgoda.run("import", "undo", "one")
+        self.assertEqual((self.statuses(), suppressed()), ({("dead@example.org", "weekly"): "bounced"}, True))
+        self.zgoda.run("import", "undo", "two")
+        self.assertEqual((self.statuses(), suppressed()), ({}, False))
+
+
+class Killed(Importing):
+    TIMES = 20
+
+    def kill_while(self, *verb):
+        """Starts the verb and kills it at work, so often; then lets it end."""
+        dice, cut = random.Random(5), 0
+        connection = sqlite3.connect(self.zgoda.database)
+        rows = lambda: connection.execute("SELECT total(position), (SELECT count(*) FROM import_entry) FROM import_batch").fetchone()
+        for _ in range(self.TIMES):
+            before, process = rows(), self.zgoda.start(*verb)
+            wait_for("some work", lambda: rows() != before or process.poll() is not None)
+            time.sleep(dice.uniform(0, 0.03))
+            process.kill()
+            cut += process.wait() != 0
+        connection.close()
+        self.assertGreaterEqual(cut, self.TIMES * 3 // 4, "they were through before they were killed")
+        self.zgoda.run(*verb)
+
+    def test_an_import_goes_on_where_it_was_and_so_does_its_undo(self):
+        everything = people(40_000 if SLOW == 1 else 10_000)
+        path = self.file(everything)
+        self.kill_while("import", path)
+        self.assertEqual(self.export(), everything)
+        batches = json.loads(self.zgoda.run("import", "list", "--json"))
+        first = batches[0]["batch"]
+        self.assertEqual(sum(batches[0][what] for what in ("imported", "merged", "unchanged", "refused")), batches[0]["rows"])
+        for later in batches[1:]: self.zgoda.run("import", "undo", later["batch"])
+        self.verify()
+        self.kill_while("import", "undo", first)
+        self.assertEqual(self.export(), HEADER.encode())
+        self.verify()
+        connection = sqlite3.connect(self.zgoda.database)
+        self.addCleanup(connection.close)
+        self.assertEqual(connection.execute("PRAGMA integrity_check").fetchone(), ("ok",))
+        for name in ("person", "subscription", "suppression", "import_entry"):
+            self.assertEqual(connection.execute(f"SELECT count(*) FROM {name}").fetchone(), (0,), name)
+
+    def test_a_killed_import_can_be_undone_instead(self):
+        path = self.file(people(20_000 if SLOW == 1 else 2_000))
+        process = self.zgoda.start("import", path, "--batch", "half")
+        rows = lambda: [batch["rows"] for batch in json.loads(self.zgoda.run("import", "list", "--json"))]
+        wait_for("the first rows", lambda: sum(rows()))
+        process.kill()
+        self.assertNotEqual(process.wait(), 0)
+        self.assertIn("half", self.zgoda.run("import", "list"))
+        self.zgoda.run("import", "undo", "half")
+        self.assertEqual(self.export(), HEADER.encode())
+
+
+if __name__ == "__main__":
+    unittest.main()

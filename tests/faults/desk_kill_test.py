@@ -1,0 +1,232 @@
+#!/usr/bin/python3
+"""Kills purge, backup, restore and migrate with SIGKILL at random moments, 20 times each, and looks at what is left.
+
+    purge     nobody is forgotten by half, nobody who confirmed at all, and no signup acknowledged meanwhile is lost;
+    backup    the file is whole or not there, and signups go on;
+    restore   the database is the old one or the new one, whole, and the next try succeeds;
+    migrate   the database is whole, of some version; a file that looks like a backup is one; the next try succeeds.
+
+--cycles N (20)   --seed S   KEEP=1 in the environment keeps the folders.
+"""
+import argparse
+import random
+import shutil
+import sqlite3
+import sys
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "end_to_end"))
+from program import ROOT, Client, Program
+
+PEOPLE = 600
+
+
+def ask(file, sql):
+    database = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+    try:
+        return database.execute(sql).fetchall()
+    finally:
+        database.close()
+
+
+def whole(file):
+    verdict = ask(file, "PRAGMA integrity_check")
+    assert verdict == [("ok",)], f"{file}: integrity_check: {verdict[:3]}"
+
+
+def usual(zgoda, *arguments, **settings):
+    """How long a verb takes when nobody kills it."""
+    start = time.monotonic()
+    zgoda.run(*arguments, **settings)
+    return time.monotonic() - start
+
+
+def killed(zgoda, dice, longest, *arguments, **settings):
+    """Starts a verb and kills it within this time; gives whether the kill met it."""
+    process = zgoda.start(*arguments, **settings)
+    time.sleep(dice.uniform(0, longest))
+    met = process.poll() is None
+    process.kill()
+    process.wait()
+    return met
+
+
+class Signups(threading.Thread):
+    """A reader after the other signs up, and counts what was acknowledged."""
+
+    def __init__(self, port):
+        super().__init__(daemon=True)
+        self.client, self.acked, self.stopping, self.slowest = Client(port), [], False, 0.0
+
+    def run(self):
+        while not self.stopping:
+            address = f"meanwhile{len(self.acked)}-{random.getrandbits(40):x}@example.org"
+            start = time.monotonic()
+            if self.client.sign_up(address, "ukraine-daily").status == 202:
+                self.acked.append(address)
+            self.slowest = max(self.slowest, time.monotonic() - start)
+            time.sleep(0.01)
+
+    def stop(self):
+        self.stopping = True
+        self.join()
+
+
+def fill(zgoda, count, prefix):
+    for number in range(count):
+        reply = zgoda.client.sign_up(f"{prefix}{number}-{random.getrandbits(40):x}@example.org", "ukraine-daily")
+        assert reply.status == 202, reply.status
+
+
+def purge(zgoda, dice, cycles):
+    zgoda.serve()
+    for number in range(5):
+        zgoda.client.sign_up(f"stays{number}@example.org", "ukraine-daily")
+    zgoda.run("mail")
+    for letter in zgoda.new_letters():
+        assert zgoda.client.press(letter.link("confirm")).status in (200, 303)
+    met = 0
+    soon = {"retention_unconfirmed": "1s", "retention_outbox": "1s", "retention_ip_evidence": "1s"}
+    fill(zgoda, PEOPLE, "never")
+    zgoda.run("mail")
+    time.sleep(1.1)
+    longest = usual(zgoda, "purge", **soon) / 2  # none of them leaves nothing for the next
+    signups = Signups(zgoda.port)
+    signups.start()
+    try:
+        for cycle in range(cycles):
+            if ask(zgoda.database, "SELECT count(*) FROM person")[0][0] < PEOPLE // 2:
+                fill(zgoda, PEOPLE, "never")
+                zgoda.run("mail")
+                time.sleep(1.1)
+            met += killed(zgoda, dice, longest, "purge", **soon)
+            whole(zgoda.database)
+            half = ask(zgoda.database, "SELECT count(*) FROM person p WHERE NOT EXISTS (SELECT 1 FROM subscription s WHERE s.person = p.id)"
+                       " OR NOT EXISTS (SELECT 1 FROM request r WHERE r.person = p.id)")
+            assert half == [(0,)], f"{half} people forgotten by half"
+            known = ask(zgoda.database, "SELECT count(*) FROM ledger l WHERE identity <> '' AND NOT EXISTS (SELECT 1 FROM person p WHERE p.id = l.person)")
+            assert known == [(0,)], f"{known} events name somebody who was forgotten"
+            zgoda.run("consent", "verify")
+    finally:
+        signups.stop()
+    asked = ask(zgoda.database, "SELECT count(*) FROM ledger WHERE kind = 0")[0][0]
+    assert asked >= len(signups.acked) + 5, f"{len(signups.acked)} signups acknowledged, {asked} in the ledger"
+    confirmed = [address for (address, _), status in zgoda.statuses().items() if status == "confirmed"]
+    assert len(confirmed) == 5, confirmed
+    zgoda.run("purge", **soon)
+    zgoda.run("consent", "verify")
+    zgoda.stop()
+    return met, f"; {len(signups.acked)} signups meanwhile, the slowest {signups.slowest * 1000:.0f} ms"
+
+
+def backup(zgoda, dice, cycles):
+    zgoda.serve()
+    fill(zgoda, PEOPLE, "reader")
+    file = zgoda.folder / "night.db"
+    longest = usual(zgoda, "backup", str(zgoda.folder / "first.db"))
+    met = made = 0
+    signups = Signups(zgoda.port)
+    signups.start()
+    try:
+        for cycle in range(cycles):
+            met += killed(zgoda, dice, longest, "backup", str(file))
+            if file.exists():
+                made += 1
+                whole(file)
+                assert ask(file, "SELECT count(*) = (SELECT seq FROM ledger_head) FROM ledger") == [(1,)]
+                for path in zgoda.folder.glob("night.db*"): path.unlink()
+        zgoda.run("backup", str(file))
+    finally:
+        signups.stop()
+    zgoda.stop()
+    zgoda.run("restore", str(file), "--verify")
+    return met, f", {made} backups were made; {len(signups.acked)} signups meanwhile, the slowest {signups.slowest * 1000:.0f} ms"
+
+
+def restore(zgoda, dice, cycles):
+    zgoda.serve()
+    fill(zgoda, PEOPLE, "reader")
+    file = zgoda.folder / "night.db"
+    zgoda.run("backup", str(file))
+    fill(zgoda, 10, "late")
+    zgoda.stop()
+    old = ask(zgoda.database, "SELECT count(*) FROM person")[0][0]
+    new = ask(file, "SELECT count(*) FROM person")[0][0]
+    longest = 1.3 * usual(zgoda, "restore", str(file), "--verify")  # which stops before the swap
+    met = replaced = 0
+    for cycle in range(cycles):
+        met += killed(zgoda, dice, longest, "restore", str(file), "--yes")
+        whole(zgoda.database)
+        count = ask(zgoda.database, "SELECT count(*) FROM person")[0][0]
+        assert count in (old, new), f"{count} people, neither {old} nor {new}"
+        zgoda.run("consent", "verify")
+        if count == new and replaced == 0:
+            replaced = cycle + 1
+    zgoda.run("restore", str(file), "--yes")
+    left = [path.name for path in zgoda.database.parent.glob("zgoda.db.restore-*")]
+    assert not left, f"left behind: {left}"
+    assert "restore" in zgoda.run("mail", "status")
+    return met, f"; the database was replaced first in cycle {replaced or 'none'}"
+
+
+def migrate(zgoda, dice, cycles):
+    old = zgoda.folder / "old.db"
+    schema = sorted((ROOT / "storage" / "sqlite" / "schema").glob("*.sql"))
+    database = sqlite3.connect(old)
+    database.executescript(schema[0].read_text())
+    database.executemany("INSERT INTO person VALUES (?, ?, NULL, NULL, NULL, 0, '', 'en', 1, NULL, 0, NULL)",
+                         ((number, f"r{number}@example.org") for number in range(1, 100_001)))
+    database.executescript("PRAGMA application_id = 2053599076; PRAGMA user_version = 1; PRAGMA journal_mode = WAL")
+    database.close()
+    met = 0
+
+    def put_old():
+        for path in zgoda.database.parent.glob("zgoda.db*"): path.unlink()
+        shutil.copyfile(old, zgoda.database)
+        zgoda.database.chmod(0o600)
+    put_old()
+    longest = usual(zgoda, "migrate")
+    for cycle in range(cycles):
+        put_old()
+        met += killed(zgoda, dice, longest, "migrate")
+        whole(zgoda.database)
+        version = ask(zgoda.database, "PRAGMA user_version")[0][0]
+        assert 1 <= version <= len(schema), version
+        assert ask(zgoda.database, "SELECT count(*) FROM person") == [(100_000,)]
+        for path in zgoda.database.parent.glob("zgoda.db.before-version-*"):
+            if ".unfinished" in path.name: continue
+            whole(path)
+            assert ask(path, "SELECT count(*) FROM person") == [(100_000,)], path
+        zgoda.run("migrate")
+        zgoda.run("migrate", "--check")
+        whole(zgoda.database)
+    return met, ""
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--cycles", type=int, default=20)
+    options.add_argument("--seed", default=str(random.randrange(10**6)))
+    options = options.parse_args()
+    print(f"kill test of the desk: {options.cycles} cycles each, seed {options.seed}", flush=True)
+    failed = 0
+    for what in (purge, backup, restore, migrate):
+        zgoda = Program()
+        try:
+            zgoda.make("ukraine-daily")
+            met, told = what(zgoda, random.Random(options.seed), options.cycles)
+            print(f"{what.__name__}: {met} of {options.cycles} kills met it{told}", flush=True)
+            assert met >= options.cycles // 4, "too few kills met it for this to prove anything"
+        except AssertionError as error:
+            failed += 1
+            print(f"{what.__name__}: WRONG: {error}", flush=True)
+        finally:
+            zgoda.remove()
+    print(f"kill test of the desk: {4 - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

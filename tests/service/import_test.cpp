@@ -1,0 +1,438 @@
+#include "service/import.h"
+
+#include <functional>
+
+#include "tests/service/world.h"
+
+namespace zgoda::service {
+
+TEST_SUITE_BEGIN("import");
+
+namespace {
+
+struct Newsroom : World {
+    ImportPlan plan;
+    std::vector<LabelMap> maps;
+    int batches = 0;
+
+    Newsroom() {
+        plan.newsletters = {id_of("weekly")};
+        plan.basis = "Asked at the old place.";
+    }
+
+    static ImportRow row(const std::string& address,
+                         SubscriptionStatus status = SubscriptionStatus::confirmed) {
+        ImportRow one;
+        one.address = address;
+        one.status = status;
+        one.proven = true;
+        return one;
+    }
+    ImportRow own(const std::string& address, const std::string& slug, SubscriptionStatus status) {
+        ImportRow one = row(address, status);
+        one.newsletter = slug;
+        one.signed_up_at = now - day_ms;
+        return one;
+    }
+
+    Id begin(const std::string& name = "") {
+        ImportStart start;
+        Digest digest{};
+        digest[0] = static_cast<std::uint8_t>(++batches);
+        run(store, [&](Transaction& tx) { start = start_import(tx, name, digest, "generic", plan, now); });
+        REQUIRE(start.kind == ImportStart::Kind::begun);
+        return start.batch.id;
+    }
+
+    std::vector<RowVerdict> step(Id batch, std::int64_t first, std::vector<ImportRow> rows,
+                                 ImportFormat format = ImportFormat::generic) {
+        std::shared_ptr<const Newsletters> newsletters;
+        look(store, [&](Reader& reader) { newsletters = reader.newsletters(); });
+        std::vector<PreparedRow> prepared;
+        for (ImportRow& one : rows) {
+            one.labels.resize(maps.size());
+            auto ready = prepare(std::move(one), first + 2 + static_cast<std::int64_t>(prepared.size()),
+                                 format, plan, maps, *newsletters, rules);
+            REQUIRE(std::holds_alternative<PreparedRow>(ready));
+            prepared.push_back(std::get<PreparedRow>(std::move(ready)));
+            find_keys(prepared.back(), rules);
+        }
+        std::vector<RowVerdict> verdicts;
+        const Moment when = moment();
+        run(store,
+            [&](Transaction& tx) { verdicts = import_rows(tx, batch, first, prepared, plan, rules, when); });
+        return verdicts;
+    }
+
+    // A whole file. Returns the verdicts, as words.
+    std::string import(std::vector<ImportRow> rows, ImportFormat format = ImportFormat::generic,
+                       Id* id = nullptr) {
+        const Id batch = begin();
+        if (id != nullptr) *id = batch;
+        std::string out;
+        for (const RowVerdict& one : step(batch, 0, std::move(rows), format)) {
+            out += (out.empty() ? "" : ", ") + std::string(word(one.kind));
+            if (!one.why.empty()) out += " (" + one.why + ")";
+        }
+        run(store, [&](Transaction& tx) { finish_import(tx, batch, now); });
+        return out;
+    }
+
+    ImportBatch undo(Id batch, std::size_t rows = 2) {
+        run(store, [&](Transaction& tx) { CHECK(start_undo(tx, batch, now) == UndoStart::begun); });
+        ImportBatch after;
+        do {
+            const Moment when = moment();
+            run(store, [&](Transaction& tx) { after = undo_rows(tx, batch, rows, rules, when); });
+        } while (after.state != ImportState::undone);
+        return after;
+    }
+
+    bool suppressed_as(const std::string& addr_key, SuppressionReason reason) {
+        bool found = false;
+        look(store, [&](Reader& reader) {
+            for (const Suppression& key : suppression_keys(keys, addr_key))
+                for (const Suppression& one : reader.suppressions(key.key)) found |= one.reason == reason;
+        });
+        return found;
+    }
+
+    // All that is kept of people, without what only counts (ids, generations).
+    std::string state() {
+        std::string out;
+        for (const auto& [id, one] : store.tables.subscriptions) {
+            const Person& who = store.tables.people.at(one.person);
+            out += fmt_line(who, one);
+        }
+        std::vector<std::string> lines;
+        for (std::size_t at = 0; at < out.size();) {
+            const std::size_t end = out.find('\n', at);
+            lines.push_back(out.substr(at, end - at));
+            at = end + 1;
+        }
+        std::sort(lines.begin(), lines.end());
+        out.clear();
+        for (const std::string& line : lines) out += line + "\n";
+        for (const auto& one : store.tables.suppressions) out += std::string(word(one.reason)) + " ";
+        return out;
+    }
+    std::string fmt_line(const Person& who, const Subscription& one) {
+        const auto time = [](std::optional<TimeMs> at) { return at ? rfc3339(*at) : std::string("-"); };
+        return who.addr_key + " " + who.name + " " + std::to_string(one.newsletter) + " " +
+               std::string(word(one.status)) + " " + rfc3339(one.signed_up_at) + " " +
+               time(one.confirmed_at) + " " + time(one.unsubscribed_at) + " " + one.source + " " +
+               one.fields + "\n";
+    }
+};
+
+using S = SubscriptionStatus;
+const std::string ada = "ada@example.org";
+
+}  // namespace
+
+TEST_CASE("a person comes with what the file shows, into the ledger with its proof, and gets no letter") {
+    Newsroom news;
+    ImportRow row = Newsroom::row("Ada@Example.org");
+    row.name = "Ada \"A\", two\nlines 👩";
+    row.signed_up_at = news.now - 3 * day_ms;
+    row.confirmed_at = news.now - 2 * day_ms;
+    row.signup_ip = "192.0.2.1";
+    row.confirm_ip = "192.0.2.2";
+    CHECK(news.import({row}) == "imported");
+    CHECK(news.status(ada, "weekly") == "confirmed");
+    CHECK(news.person(ada)->name == row.name);
+    CHECK(news.person(ada)->proven_at == row.confirmed_at);
+    CHECK(news.store.tables.letters.empty());
+    REQUIRE(news.events().size() == 1);
+    const Event event = news.events().front();
+    CHECK(event.kind == EventKind::imported);
+    CHECK(event.evidence.find("192.0.2.2") != std::string::npos);
+    CHECK(event.identity.find(rfc3339(*row.confirmed_at)) != std::string::npos);
+    const Wording basis = make_wording(news.id_of("weekly"), "", news.plan.basis, "");
+    CHECK(event.details.find(basis.id) != std::string::npos);
+    CHECK(news.store.tables.wordings.at(basis.id).text == news.plan.basis);
+    CHECK_FALSE(news.verify_chain().problem);
+    CHECK(news.explained(ada).find(": weekly (confirmed); the file says she signed up " +
+                                   rfc3339(*row.signed_up_at)) != std::string::npos);
+    CHECK(news.import({Newsroom::row(ada)}) == "unchanged");
+    CHECK(news.events().size() == 1);
+}
+
+TEST_CASE("rows that cannot be are refused, with why") {
+    Newsroom news;
+    ImportRow unproven = Newsroom::row("a@example.org"), nobody = Newsroom::row("b@example.org"),
+              bell = Newsroom::row("c@example.org"), wordy = Newsroom::row("d@example.org");
+    unproven.proven = false;
+    nobody.no_person = true;
+    bell.name = "\a";
+    wordy.name = std::string(201, 'x');
+    CHECK(news.import({Newsroom::row("nobody"), unproven, nobody, bell, wordy}) ==
+          "refused (address_no_at), refused (unproven), refused (deletion_request), refused (control_char), "
+          "refused (name_too_long)");
+    CHECK(news.store.tables.people.empty());
+    news.plan.unproven = Unproven::pending;
+    CHECK(news.import({unproven}) == "imported");
+    CHECK(news.status("a@example.org", "weekly") == "pending");
+    news.plan.unproven = Unproven::confirmed;
+    CHECK(news.import({unproven, Newsroom::row("e@example.org", S::pending)}) == "merged, imported");
+    CHECK(news.status("a@example.org", "weekly") == "confirmed");
+    CHECK(news.status("e@example.org", "weekly") == "pending");
+}
+
+TEST_CASE("an import never lifts what was said here") {
+    Newsroom news;
+    news.subscribed(ada, {"weekly"});
+    news.leave(news.unsubscribe_link(ada, "weekly"));
+    ImportRow later = Newsroom::row(ada);
+    later.confirmed_at = news.now + day_ms;
+    CHECK(news.import({later}) == "refused (unsubscribed)");
+    CHECK(news.status(ada, "weekly") == "unsubscribed");
+
+    for (const auto reason :
+         {SuppressionReason::complaint, SuppressionReason::not_me, SuppressionReason::never_again,
+          SuppressionReason::hard_bounce, SuppressionReason::admin}) {
+        const std::string who = std::string(word(reason)) + "@example.org";
+        Suppression one = suppression_keys(news.keys, who).front();
+        one.reason = reason;
+        run(news.store, [&](Transaction& tx) { tx.add(one); });
+        CHECK(news.import({Newsroom::row(who)}) == "refused (suppressed_" + std::string(word(reason)) + ")");
+        CHECK_FALSE(news.person(who));
+        CHECK(news.suppressed_as(who, reason));
+    }
+
+    news.import({Newsroom::row("eve@example.org")});
+    run(news.store,
+        [&](Transaction& tx) { erase(tx, *tx.person_by_key("eve@example.org"), news.rules, news.moment()); });
+    CHECK(news.store.tables.import_entries.size() == 0);  // the journal forgot her
+    for (const S status : {S::confirmed, S::unsubscribed, S::bounced})
+        CHECK(news.import({Newsroom::row("eve@example.org", status)}) == "refused (erased)");
+    CHECK_FALSE(news.person("eve@example.org"));
+}
+
+TEST_CASE("a confirmation made here beats an older leave in a file, and no newer one") {
+    Newsroom news;
+    news.subscribed(ada, {"weekly", "daily"});
+    for (const S status : {S::unsubscribed, S::bounced, S::complained}) {
+        ImportRow older = Newsroom::row(ada, status);
+        older.unsubscribed_at = news.now - day_ms;
+        CHECK(news.import({older}) == "unchanged");
+    }
+    CHECK(news.status(ada, "weekly") == "confirmed");
+    CHECK_FALSE(news.suppressed_as(ada, SuppressionReason::hard_bounce));
+    ImportRow newer = Newsroom::row(ada, S::unsubscribed);
+    newer.unsubscribed_at = news.now + 1;
+    const auto generation = news.person(ada)->generation;
+    CHECK(news.import({newer}) == "merged");
+    CHECK(news.status(ada, "weekly") == "unsubscribed");
+    CHECK(news.status(ada, "daily") == "confirmed");
+    CHECK(news.person(ada)->generation == generation + 1);
+    CHECK(news.store.withdrawals_journal.size() >= 1);
+}
+
+TEST_CASE("a dead mailbox and a complaint end all that she has, and close the door") {
+    Newsroom news;
+    news.plan.newsletters = {news.id_of("daily")};
+    news.import({Newsroom::row(ada), Newsroom::row("eve@example.org")});
+    news.plan.newsletters = {news.id_of("weekly")};
+    CHECK(news.import({Newsroom::row(ada, S::bounced), Newsroom::row("eve@example.org", S::complained)}) ==
+          "merged, merged");
+    CHECK(news.status(ada, "daily") == "bounced");
+    CHECK(news.status(ada, "weekly") == "bounced");
+    CHECK(news.status("eve@example.org", "daily") == "complained");
+    CHECK(news.suppressed_as(ada, SuppressionReason::hard_bounce));
+    CHECK(news.suppressed_as("eve@example.org", SuppressionReason::complaint));
+}
+
+TEST_CASE("the order of files does not matter") {
+    // Three files about the same people; each order must end the same.
+    const auto file = [](Newsroom& news, int which) {
+        const TimeMs t = 1'700'000'000'000;
+        ImportRow a = Newsroom::row(ada), b = Newsroom::row("bob@example.org"),
+                  c = Newsroom::row("eve@example.org");
+        if (which == 0) {
+            a.signed_up_at = t, a.confirmed_at = t + 5, a.name = "Ada", a.source = "https://b.example/";
+            b.signed_up_at = t + 7;
+            c.confirmed_at = t;
+        } else if (which == 1) {
+            a.status = S::unsubscribed, a.signed_up_at = t - 1, a.unsubscribed_at = t + 9,
+            a.name = "Ada Lovelace";
+            b.status = S::pending, b.signed_up_at = t + 3, b.fields = R"({"x":"1"})";
+            c.status = S::unsubscribed, c.unsubscribed_at = t + 1;
+        } else {
+            a.status = S::unsubscribed, a.unsubscribed_at = t + 8, a.source = "https://a.example/";
+            b.confirmed_at = t + 1, b.name = "Bo";
+            c.status = S::bounced, c.unsubscribed_at = t + 2;
+        }
+        for (ImportRow* one : {&a, &b, &c})
+            if (!one->signed_up_at) one->signed_up_at = t + 20;
+        news.import({a, b, c});
+    };
+    std::vector<int> order{0, 1, 2};
+    std::string expected;
+    do {
+        Newsroom news;
+        news.plan.unproven = Unproven::pending;
+        for (const int which : order) file(news, which);
+        if (expected.empty()) expected = news.state();
+        CHECK(news.state() == expected);
+        for (const int which : order) file(news, which);  // and saying it again changes nothing
+        CHECK(news.state() == expected);
+    } while (std::next_permutation(order.begin(), order.end()));
+    CHECK(expected.find("unsubscribed") != std::string::npos);
+    CHECK(expected.find("bounced") != std::string::npos);
+}
+
+TEST_CASE("labels become newsletters; who left, left all that the file maps to") {
+    Newsroom news;
+    news.plan.newsletters.clear();
+    news.maps = {*parse_label_map("TAGS=News:daily,War: today:weekly,VIP:")};
+    CHECK(news.maps[0].values[1].value == "War: today");
+    news.plan.labels = {{{"News", news.id_of("daily")}, {"War: today", news.id_of("weekly")}, {"VIP", 0}}};
+    const auto with = [&](ImportRow row, std::vector<std::string> labels) {
+        row.labels = {std::move(labels)};
+        return row;
+    };
+    CHECK(news.import({with(Newsroom::row(ada), {"News", "VIP"}),
+                       with(Newsroom::row("bob@example.org"), {"VIP"}),
+                       with(Newsroom::row("eve@example.org", S::unsubscribed), {})}) ==
+          "imported, refused (no_newsletter), imported");
+    CHECK(news.status(ada, "daily") == "confirmed");
+    CHECK(news.status(ada, "weekly") == "none");
+    CHECK(news.status("eve@example.org", "daily") == "unsubscribed");
+    CHECK(news.status("eve@example.org", "weekly") == "unsubscribed");
+    const auto unknown = prepare(with(Newsroom::row(ada), {"Else"}), 9, ImportFormat::generic, news.plan,
+                                 news.maps, Newsletters(), news.rules);
+    REQUIRE(std::holds_alternative<InputProblem>(unknown));
+    CHECK(std::get<InputProblem>(unknown).line == 9);
+    CHECK(std::get<InputProblem>(unknown).what.find("\"Else\"") != std::string::npos);
+    for (const char* wrong : {"", "=a:b", "TAGS", "TAGS=", "TAGS=a", "TAGS=:b"})
+        CHECK_FALSE(parse_label_map(wrong));
+}
+
+TEST_CASE("our own export restores every row, whatever the others of its person say") {
+    Newsroom news;
+    news.plan = {};
+    CHECK(news.import({news.own(ada, "daily", S::complained), news.own(ada, "weekly", S::confirmed),
+                       news.own(ada, "culture", S::paused)},
+                      ImportFormat::zgoda) == "imported, imported, imported");
+    CHECK(news.status(ada, "weekly") == "confirmed");
+    CHECK(news.suppressed_as(ada, SuppressionReason::complaint));
+    CHECK(news.import({news.own(ada, "weekly", S::confirmed)}, ImportFormat::zgoda) == "unchanged");
+    // but another file finds the door closed
+    news.add_newsletter("fresh");
+    CHECK(news.import({news.own(ada, "fresh", S::confirmed)}, ImportFormat::zgoda) ==
+          "refused (suppressed_complaint)");
+}
+
+TEST_CASE("a batch goes on where it was, and nowhere else") {
+    Newsroom news;
+    const Id batch = news.begin("monday");
+    news.step(batch, 0, {Newsroom::row(ada), Newsroom::row("bob@example.org")});
+    ImportStart start;
+    Digest same{};
+    same[0] = 1;
+    run(news.store,
+        [&](Transaction& tx) { start = start_import(tx, "", same, "generic", news.plan, news.now); });
+    CHECK(start.kind == ImportStart::Kind::resumed);
+    CHECK(start.batch.position == 2);
+    CHECK(start.batch.imported == 2);
+    CHECK_THROWS_AS(news.step(batch, 0, {Newsroom::row("eve@example.org")}), ImportInterrupted);
+    CHECK_THROWS_AS(news.step(batch, 3, {Newsroom::row("eve@example.org")}), ImportInterrupted);
+    CHECK_FALSE(news.person("eve@example.org"));
+    same[0] = 99;
+    run(news.store,
+        [&](Transaction& tx) { start = start_import(tx, "monday", same, "generic", news.plan, news.now); });
+    CHECK(start.kind == ImportStart::Kind::name_taken);
+    run(news.store, [&](Transaction& tx) { CHECK(start_undo(tx, batch, news.now) == UndoStart::begun); });
+    CHECK_THROWS_AS(news.step(batch, 2, {Newsroom::row("eve@example.org")}), ImportInterrupted);
+}
+
+TEST_CASE("undo restores what nobody changed since") {
+    Newsroom news;
+    news.subscribed("known@example.org", {"weekly"});
+    news.sign_up("asked@example.org", {"weekly"});
+    const std::string before = news.state();
+    ImportRow better = Newsroom::row("known@example.org", S::unsubscribed);
+    better.unsubscribed_at = news.now + 1;
+    better.fields = R"({"x":"1"})";
+    Id batch = 0;
+    CHECK(news.import({better, Newsroom::row("asked@example.org"), Newsroom::row(ada),
+                       Newsroom::row(ada, S::bounced), Newsroom::row("left@example.org"),
+                       Newsroom::row("gone@example.org"), Newsroom::row("busy@example.org")},
+                      ImportFormat::generic,
+                      &batch) == "merged, merged, imported, merged, imported, imported, imported");
+    CHECK(news.state() != before);
+    news.leave(news.unsubscribe_link("left@example.org", "weekly"));
+    run(news.store, [&](Transaction& tx) {
+        erase(tx, *tx.person_by_key("gone@example.org"), news.rules, news.moment());
+    });
+    news.sign_up("busy@example.org", {"culture"});
+    const ImportBatch undone = news.undo(batch);
+    CHECK(undone.kept == 3);  // left: her subscription and her row; busy: her row
+    CHECK(news.status("left@example.org", "weekly") == "unsubscribed");
+    CHECK(news.status("busy@example.org", "weekly") == "none");
+    CHECK(news.status("busy@example.org", "culture") == "pending");
+    CHECK_FALSE(news.person("gone@example.org"));
+    CHECK_FALSE(news.person(ada));
+    CHECK_FALSE(news.suppressed_as(ada, SuppressionReason::hard_bounce));
+    CHECK(news.status("known@example.org", "weekly") == "confirmed");
+    CHECK(news.status("asked@example.org", "weekly") == "pending");
+    CHECK(news.store.tables.import_entries.empty());
+    CHECK_FALSE(news.verify_chain().problem);
+    run(news.store,
+        [&](Transaction& tx) { CHECK(start_undo(tx, batch, news.now) == UndoStart::undone_before); });
+    CHECK(news.import({Newsroom::row(ada)}) == "imported");  // no memory of her refuses a better file
+}
+
+TEST_CASE("what a later import says as well is the later one's to take back") {
+    for (const bool first_first : {true, false}) {
+        Newsroom news;
+        Id one = 0, two = 0;
+        const std::vector<ImportRow> rows{Newsroom::row(ada), Newsroom::row("eve@example.org", S::bounced)};
+        news.import(rows, ImportFormat::generic, &one);
+        const std::string between = news.state();
+        CHECK(news.import(rows, ImportFormat::generic, &two) == "unchanged, unchanged");
+        news.undo(first_first ? one : two);
+        CHECK(news.state() == between);
+        news.undo(first_first ? two : one);
+        CHECK(news.state().empty());
+        CHECK(news.store.tables.people.empty());
+        CHECK_FALSE(news.verify_chain().problem);
+    }
+}
+
+TEST_CASE("after 30 days a batch stays, and its journal is cleared") {
+    Newsroom news;
+    Id batch = 0;
+    news.import({Newsroom::row(ada), Newsroom::row("bob@example.org")}, ImportFormat::generic, &batch);
+    news.now += 30 * day_ms;
+    run(news.store, [&](Transaction& tx) { CHECK_FALSE(forget_old_imports(tx, 1, news.now)); });
+    news.now += 1;
+    run(news.store, [&](Transaction& tx) { CHECK(start_undo(tx, batch, news.now) == UndoStart::too_old); });
+    run(news.store, [&](Transaction& tx) { CHECK(forget_old_imports(tx, 1, news.now)); });
+    run(news.store, [&](Transaction& tx) {
+        while (forget_old_imports(tx, 1, news.now)) {
+        }
+    });
+    CHECK(news.store.tables.import_entries.empty());
+    CHECK(news.status(ada, "weekly") == "confirmed");
+}
+
+TEST_CASE("who left elsewhere leaves here, and nobody is brought in") {
+    Newsroom news;
+    news.subscribed(ada, {"weekly", "daily"});
+    news.plan = {};
+    news.plan.leaves_only = news.plan.everything = true;
+    news.plan.reason = "left at the sender";
+    CHECK(news.import({Newsroom::row(ada), Newsroom::row("nobody@example.org")}) ==
+          "merged, refused (not_here)");
+    CHECK(news.status(ada, "weekly") == "unsubscribed");
+    CHECK(news.status(ada, "daily") == "unsubscribed");
+    CHECK(news.count(EventKind::withdrawn) == 1);
+    CHECK(news.events().back().details.find("left at the sender") != std::string::npos);
+    CHECK(news.import({Newsroom::row(ada)}) == "unchanged");
+}
+
+TEST_SUITE_END();
+
+}  // namespace zgoda::service
