@@ -116,18 +116,17 @@ AddressChangeView view_of(Reader& reader, Case& one, const Rules& rules, TimeMs 
     view.locale = one.person.locale;
     view.old_address = masked(change.from.address);
     view.new_address = masked(change.to.address);
-    if (change.ended_at) {
-        view.kind = Kind::over;
-    } else if (change.done_at) {
+    view.kind = Kind::over;
+    if (change.ended_at) return view;
+    const bool dead = expired(one.token, now) || one.token.generation != one.person.generation ||
+                      (one.new_end && suppressed(reader, change.to.addr_key, rules.keys, now));
+    if (change.done_at) {
         view.kind = Kind::done;
     } else if (one.new_end && proven_by_another(reader, change.to, one.person.id)) {
         view.kind = Kind::taken;
     } else if (one.end().confirmed_at) {
         view.kind = Kind::waits;
-    } else if (expired(one.token, now) || one.token.generation != one.person.generation ||
-               (one.new_end && suppressed(reader, change.to.addr_key, rules.keys, now))) {
-        view.kind = Kind::over;
-    } else {
+    } else if (!dead) {
         view.kind = Kind::open;
     }
     return view;

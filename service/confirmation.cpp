@@ -340,7 +340,7 @@ std::vector<Id> confirm_request(Transaction& tx, Person person, const Letter& le
                                 std::string_view method, const Client& client, const Rules& rules,
                                 const Moment& moment) {
     std::vector<Subscription> subscriptions = tx.subscriptions_of(person.id);
-    const std::vector<Id> yes = pending_wishes(request, subscriptions);
+    std::vector<Id> yes = pending_wishes(request, subscriptions);
     if (yes.empty()) return yes;
     Nonces nonces(moment.seed);
     grant(tx, person, std::move(subscriptions), letter, {request}, request.network, yes, method, client,

@@ -21,7 +21,7 @@ using Status = SubscriptionStatus;
 constexpr std::size_t max_name = 200;  // characters
 constexpr std::size_t max_form = 200;
 constexpr std::size_t max_source = 2000;
-constexpr std::size_t max_fields = 64 * 1024;
+constexpr std::size_t max_fields = std::size_t{64} * 1024;
 
 // --- judging a row without a database ---
 
@@ -148,11 +148,11 @@ std::string mark(const Record& record) {
 // of these, the row said the same as what was there.
 class Changes {
  public:
-    void made(std::string_view what, Id id, std::string now) {
-        all_.push_back({{"what", what}, {"id", id}, {"made", true}, {"now", std::move(now)}});
+    void made(std::string_view what, Id id, const std::string& now) {
+        all_.push_back({{"what", what}, {"id", id}, {"made", true}, {"now", now}});
     }
-    void changed(std::string_view what, Id id, json::array was, std::string now) {
-        all_.push_back({{"what", what}, {"id", id}, {"was", std::move(was)}, {"now", std::move(now)}});
+    void changed(std::string_view what, Id id, const json::array& was, const std::string& now) {
+        all_.push_back({{"what", what}, {"id", id}, {"was", was}, {"now", now}});
     }
     void same(std::string_view what, Id id) { all_.push_back({{"what", what}, {"id", id}}); }
 
@@ -347,7 +347,7 @@ class RowWork {
                 continue;
             }
             tx_.update(next);
-            changes_.changed("subscription", next.id, std::move(was), mark(next));
+            changes_.changed("subscription", next.id, was, mark(next));
             touched_.push_back(next);
             changed = true;
             if (is_live(current->status) && !is_live(next.status)) {
@@ -455,7 +455,7 @@ class RowWork {
             return false;
         }
         tx_.update(person);
-        changes_.changed("person", person.id, std::move(was), mark(person));
+        changes_.changed("person", person.id, was, mark(person));
         return true;
     }
 

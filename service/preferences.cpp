@@ -101,7 +101,7 @@ void join(Transaction& tx, Person& person, const std::vector<Joining>& all, cons
 
 void pause(Transaction& tx, const Person& person, Subscription one, int weeks, const Client& client,
            const Rules& rules, TimeMs now, Nonces& nonces) {
-    const TimeMs until = now + weeks * 7 * day_ms;
+    const TimeMs until = now + DurationMs{7} * weeks * day_ms;
     // The same button twice is one pause.
     if (one.paused_until && *one.paused_until <= until && until < *one.paused_until + day_ms) return;
     one.status = SubscriptionStatus::paused;

@@ -10,8 +10,8 @@
 namespace zgoda::service {
 namespace {
 
-constexpr std::size_t chunk = 64 * 1024;
-constexpr std::size_t max_cell = 1024 * 1024;
+constexpr std::size_t chunk = std::size_t{64} * 1024;
+constexpr std::size_t max_cell = std::size_t{1024} * 1024;
 constexpr std::size_t max_record = 8 * max_cell;
 constexpr std::size_t max_columns = 2000;
 
