@@ -24,7 +24,8 @@ struct EmailAddress {
     // mailbox that big providers deliver to one person (plus tags, Gmail's dots, domains of the same house).
     std::string abuse_key;
 
-    bool needs_smtputf8;  // the local part is not ASCII: only a relay with SMTPUTF8 (RFC 6531) can take it
+    // The local part is not ASCII: only a relay with SMTPUTF8 (RFC 6531) can take it.
+    bool needs_smtputf8 = false;
 };
 
 // The first rule that the address breaks, in the order in which the rules are tried. The names are words of
