@@ -10,7 +10,7 @@
 #include "api/cli/sending.h"
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
-#include "api/http/embed.h"
+#include "service/embed_script.h"
 #include "service/story.h"
 
 namespace zgoda::cli {
@@ -225,9 +225,9 @@ Exit newsletter_embed(const NewsletterEmbed& options, const config::Settings& se
     service::look(store, [&](service::Reader& reader) { all = reader.newsletters(); });
     const Newsletter* newsletter = all->find(options.slug);
     if (newsletter == nullptr) return not_found(options.slug);
-    const http::Script script =
-        http::embed_script(std::get<mailer::Templates>(templates).at("embed.js"), texts);
-    fmt::print("{}", http::snippet(script, *newsletter, settings.server.public_url));
+    const service::EmbedScript script =
+        service::embed_script(std::get<mailer::Templates>(templates).at("embed.js"), texts);
+    fmt::print("{}", service::embed_snippet(script, *newsletter, settings.server.public_url));
     if (settings.server.allowed_origins.empty())
         fmt::print(stderr, "zgoda: no site may use it yet: name its origin in server.allowed_origins\n");
     return Exit::done;

@@ -47,7 +47,7 @@ std::string framed_by(const std::vector<std::string>& origins) {
 
 struct PublicApi {
     explicit PublicApi(PublicOptions options)
-        : embed(embed_script(options.templates["embed.js"], options.rules.texts)),
+        : embed(service::embed_script(options.templates["embed.js"], options.rules.texts)),
           site{options.store,
                options.rules,
                Pages(std::move(options.templates), options.rules.texts, std::move(options.imprint)),
@@ -115,7 +115,7 @@ struct PublicApi {
         };
     }
 
-    Script embed;
+    service::EmbedScript embed;
     Site site;
     Origins origins;
     Limiter limiter;

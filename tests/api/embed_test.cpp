@@ -33,8 +33,9 @@ std::string text_of(const boost::json::object& words, std::string_view key) {
     return std::string(words.at("texts").as_object().at(key).as_string());
 }
 
-Script script_of(Newsroom& room) {
-    return embed_script(std::get<config::Templates>(config::load_templates("")).at("embed.js"), room.texts);
+service::EmbedScript script_of(Newsroom& room) {
+    return service::embed_script(std::get<config::Templates>(config::load_templates("")).at("embed.js"),
+                                 room.texts);
 }
 
 }  // namespace
@@ -50,7 +51,7 @@ TEST_SUITE("embed.js") {
         CHECK(field(plain, "X-Content-Type-Options") == "nosniff");
         CHECK(field(plain, "Cache-Control") == "public, max-age=300");
 
-        const Script script = script_of(room);
+        const service::EmbedScript script = script_of(room);
         CHECK(script.text == plain.body);
         const Response hashed = room.get("/embed." + script.hash + ".js", "*/*");
         CHECK(hashed.status == 200);
@@ -82,9 +83,10 @@ TEST_SUITE("embed.js") {
         CHECK_FALSE(contains(text, "{{"));
         for (const std::string& locale : room.texts.locales())
             CHECK(contains(text, room.texts.text(locale, "form.offline")));
-        const Script one = embed_script("// why\n  let a = \"{{unreachable}}\";\n\n", room.texts);
+        const service::EmbedScript one =
+            service::embed_script("// why\n  let a = \"{{unreachable}}\";\n\n", room.texts);
         CHECK(one.text.starts_with("let a = {\"en\":\""));
-        const Script other = embed_script("let b = 1;", room.texts);
+        const service::EmbedScript other = service::embed_script("let b = 1;", room.texts);
         CHECK(one.hash.size() == 16);
         CHECK(one.hash != other.hash);
         // printf 'let b = 1;\n' | openssl dgst -sha384 -binary | base64
@@ -236,8 +238,8 @@ TEST_SUITE("the snippet") {
         service::Newsletter newsletter;
         newsletter.slug = "daily";
         newsletter.settings[{"name", ""}] = "War & <Peace> \"daily\"";
-        const Script script = script_of(room);
-        const std::string text = snippet(script, newsletter, "https://letters.example");
+        const service::EmbedScript script = script_of(room);
+        const std::string text = service::embed_snippet(script, newsletter, "https://letters.example");
         CHECK(between(text, "<script src=\"", "\"") ==
               "https://letters.example/embed." + script.hash + ".js");
         CHECK(between(text, "integrity=\"", "\"") == script.integrity);
