@@ -2,7 +2,8 @@
 """Fails on an #include that goes against the arrows of the house: api -> mailer, storage, config -> service.
 
 Storage, mailer and config do not see each other. api/http sees only service and itself; nothing in http or below sees
-the command line, and of that only serve sees http. The service does no input or output: it includes neither a network, a database nor a file.
+the command line, and of that only serve sees http. The service does no input or output: it includes neither a network,
+a database nor a file.
 """
 import re
 import sys

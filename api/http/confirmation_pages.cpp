@@ -6,6 +6,7 @@
 #include "api/http/accept.h"
 #include "api/http/form.h"
 #include "api/http/preference_pages.h"
+#include "api/http/private_link.h"
 #include "api/http/store_awaitable.h"
 #include "api/http/subscriptions.h"
 #include "service/confirmation.h"
@@ -18,33 +19,6 @@ using service::ConfirmationView;
 using Kind = service::ConfirmationView::Kind;
 
 namespace {
-
-std::string link(std::string_view path, const std::string& token) {
-    return std::string(path) + "?t=" + token;
-}
-
-// A token goes into our own addresses and forms only after it was found to be one of ours.
-std::string token_of(const Request& request) {
-    return query_parameter(request, "t").value_or("");
-}
-
-Frame frame_of(const Site& site, int status, const std::string& locale, std::string_view title) {
-    Frame frame;
-    frame.status = status;
-    frame.locale = locale;
-    frame.title = site.text(locale, title);
-    frame.private_link = true;
-    return frame;
-}
-
-Response unknown_link(const Request& request, const Site& site) {
-    if (!prefers_page(request.accept, true)) return refuse(request, site, 404, "unknown_link");
-    const std::string locale = reader_language(request, site);
-    Message message;
-    message.paragraphs = {site.text(locale, "page.unknown_lead")};
-    message.link = {site.text(locale, "page.back"), "/?locale=" + locale};
-    return site.pages.message(frame_of(site, 404, locale, "page.unknown_title"), message);
-}
 
 Response expired_link(const Request& request, const Site& site, const std::string& token,
                       const ConfirmationView& view) {

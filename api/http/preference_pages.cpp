@@ -6,6 +6,7 @@
 
 #include "api/http/accept.h"
 #include "api/http/form.h"
+#include "api/http/private_link.h"
 #include "api/http/store_awaitable.h"
 #include "api/http/subscriptions.h"
 #include "service/address_change.h"
@@ -26,23 +27,6 @@ namespace {
 // Of the nonce under which somebody is erased: who left the page open does not leave that to the next at the
 // desk.
 constexpr service::DurationMs erase_nonce_life = 10 * service::minute_ms;
-
-std::string token_of(const Request& request) {
-    return query_parameter(request, "t").value_or("");
-}
-
-std::string link(std::string_view path, const std::string& token) {
-    return std::string(path) + "?t=" + token;
-}
-
-Frame frame_of(const Site& site, int status, const std::string& locale, std::string_view title) {
-    Frame frame;
-    frame.status = status;
-    frame.locale = locale;
-    frame.title = site.text(locale, title);
-    frame.private_link = true;
-    return frame;
-}
 
 Response see_other(std::string location) {
     return {303, {}, {}, {{"Location", std::move(location)}, {"Cache-Control", "no-store"}}};
@@ -441,15 +425,6 @@ asio::awaitable<Response> erase(Request& request, const Site& site, std::string 
 
 std::string filled(const Site& site, const AddressChangeView& view, std::string_view key) {
     return service::fill(site.text(view.locale, key), {{"old", view.old_address}, {"new", view.new_address}});
-}
-
-Response unknown_link(const Request& request, const Site& site) {
-    if (!prefers_page(request.accept, true)) return refuse(request, site, 404, "unknown_link");
-    const std::string locale = reader_language(request, site);
-    Message message;
-    message.paragraphs = {site.text(locale, "page.unknown_lead")};
-    message.link = {site.text(locale, "page.back"), "/?locale=" + locale};
-    return site.pages.message(frame_of(site, 404, locale, "page.unknown_title"), message);
 }
 
 Response change_page(const Request& request, const Site& site, const std::string& token,

@@ -4,6 +4,7 @@
 
 #include "api/http/accept.h"
 #include "api/http/form.h"
+#include "api/http/private_link.h"
 #include "api/http/store_awaitable.h"
 #include "service/address_change.h"
 #include "service/token.h"
@@ -19,18 +20,6 @@ using service::UnsubscribeView;
 using Kind = service::UnsubscribeView::Kind;
 
 namespace {
-
-Response unknown_link(const Request& request, const Site& site) {
-    if (!prefers_page(request.accept, true)) return refuse(request, site, 404, "unknown_link");
-    Frame frame;
-    frame.status = 404;
-    frame.locale = reader_language(request, site);
-    frame.title = site.text(frame.locale, "page.unknown_title");
-    frame.private_link = true;
-    Message message;
-    message.paragraphs = {site.text(frame.locale, "page.unknown_lead")};
-    return site.pages.message(frame, message);
-}
 
 // --- Leaving ---
 
@@ -234,13 +223,13 @@ asio::awaitable<Response> show_undo_page(Request& request, const Site& site, std
 }  // namespace
 
 asio::awaitable<Response> show_unsubscribe(Request& request, const Site& site) {
-    const std::string token = query_parameter(request, "t").value_or("");
+    const std::string token = token_of(request);
     auto response = co_await show_page(request, site, token, nullptr);
     co_return response;
 }
 
 asio::awaitable<Response> act_unsubscribe(Request& request, const Site& site) {
-    const std::string token = query_parameter(request, "t").value_or("");
+    const std::string token = token_of(request);
     const Answer answer = answer_of(request, site, token);
     if (!answer.one_click && !answer.from_page) {
         auto response = co_await show_page(request, site, token, &answer);
@@ -269,13 +258,13 @@ asio::awaitable<Response> act_unsubscribe(Request& request, const Site& site) {
 }
 
 asio::awaitable<Response> show_undo(Request& request, const Site& site) {
-    const std::string token = query_parameter(request, "t").value_or("");
+    const std::string token = token_of(request);
     auto response = co_await show_undo_page(request, site, token, false);
     co_return response;
 }
 
 asio::awaitable<Response> act_undo(Request& request, const Site& site) {
-    const std::string token = query_parameter(request, "t").value_or("");
+    const std::string token = token_of(request);
     const bool address = of_address(site, token);
     bool from_page = false;
     if (const auto form = parse_form(request.content_type, request.body)) {
