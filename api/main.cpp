@@ -126,9 +126,9 @@ struct OnStore {
     Exit operator()(const cli::Purge& verb) { return cli::purge(verb, settings, rules, store); }
     Exit operator()(const cli::Backup& verb) { return cli::backup(verb, settings, log, store); }
     Exit operator()(const cli::KeysRotate& verb) { return cli::keys_rotate(verb, settings, store); }
+    Exit operator()(const cli::Bounces& verb) { return cli::bounces(verb, settings, rules, store, log); }
     // These open what they need themselves, and never come here.
     Exit operator()(const cli::Restore&) { return Exit::failed; }
-    Exit operator()(const cli::Bounces&) { return Exit::failed; }
     Exit operator()(const cli::Migrate&) { return Exit::failed; }
     Exit operator()(const cli::CheckConfig&) { return Exit::failed; }
 };
@@ -137,8 +137,8 @@ Exit run(const std::vector<std::string>& words) {
     auto parsed = cli::parse_command_line({words.begin() + 1, words.end()});
     if (const Exit* exit = std::get_if<Exit>(&parsed)) return *exit;
     const auto& command = std::get<cli::Command>(parsed);
-
-    if (const auto* verb = std::get_if<cli::Bounces>(&command.verb)) return cli::classify_bounces(*verb);
+    if (const auto* verb = std::get_if<cli::Bounces>(&command.verb); verb && !verb->classify.empty())
+        return cli::classify_bounces(*verb);
 
     auto read = cli::read_settings(command.config_file);
     if (const auto* problem = std::get_if<config::Problem>(&read))

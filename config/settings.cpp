@@ -67,12 +67,17 @@ const Setting all_settings[] = {
     {"mail.bounce_domain", [](S s, T t, B) { return read_domain(s.mail.bounce_domain, t); }},
     {"mail.username", [](S s, T t, B) { return read_text(s.mail.username, t); }},
     {"mail.password_file", [](S s, T t, B b) { return read_optional_path(s.mail.password_file, t, b); }},
+    {"mail.token_file", [](S s, T t, B b) { return read_optional_path(s.mail.token_file, t, b); }},
     {"mail.tls",
      [](S s, T t, B) {
          return read_word<Tls>(s.mail.tls, t, {{"required", Tls::required}, {"none", Tls::none}});
      }},
     {"mail.connections", [](S s, N n) { return read_number(s.mail.connections, n, 1, 100); }},
+    {"mail.letters_per_connection",
+     [](S s, N n) { return read_number(s.mail.letters_per_connection, n, 0, 1'000'000); }},
     {"mail.rate_per_second", [](S s, N n) { return read_number(s.mail.rate_per_second, n, 0, 100'000); }},
+    {"mail.domain_per_minute",
+     [](S s, N n) { return read_number(s.mail.domain_per_minute, n, 0, 1'000'000); }},
     {"mail.imprint", [](S s, T t, B) { return read_text(s.mail.imprint, t); }},
     {"mail.templates", [](S s, T t, B b) { return read_optional_path(s.mail.templates, t, b); }},
     {"budget.per_address", [](S s, T t, B) { return read_rates(s.budget.per_address, t); }},
@@ -282,9 +287,13 @@ Outcome check_together(Reading& reading) {
             fmt::format("{} is \"none\": letters go to the relay on this machine unencrypted.",
                         reading.place("mail.tls")));
     }
-    if (!s.mail.username.empty() && s.mail.password_file.empty()) {
-        return problem("mail.username",
-                       "needs mail.password_file, the name of a file that holds the password");
+    if (!s.mail.username.empty() && s.mail.password_file.empty() && s.mail.token_file.empty()) {
+        return problem(
+            "mail.username",
+            "needs mail.password_file, the name of a file that holds the password (or mail.token_file)");
+    }
+    if (s.mail.username.empty() && !s.mail.token_file.empty()) {
+        return problem("mail.token_file", "needs mail.username, the name to log in with");
     }
     if (s.mail.username.empty() && !s.mail.password_file.empty()) {
         return problem("mail.password_file", "needs mail.username, the name to log in with");

@@ -65,12 +65,15 @@ struct Settings {
         Sender from{"zgoda", "newsletters@localhost"};
         std::vector<std::string> from_domains;  // besides the one of `from`; lower case, ASCII
         std::string bounce_domain;              // "": no VERP
-        std::string username;                   // "": no authentication; else there is a password_file
+        std::string username;                   // "": no authentication; else one of the two files is set
         std::filesystem::path password_file;    // see load_password()
+        std::filesystem::path token_file;       // OAuth 2
         Tls tls = Tls::required;
         int connections = 4;
-        int rate_per_second = 0;  // 0: no limit
-        std::string imprint;      // may have several lines
+        int letters_per_connection = 0;  // these three: 0 is no limit
+        int rate_per_second = 0;
+        int domain_per_minute = 0;
+        std::string imprint;  // may have several lines
         std::filesystem::path templates;
     } mail;
 

@@ -1,7 +1,8 @@
 #pragma once
 
-// A courier takes one letter to one place and says what became of it. There are two: SMTP (smtp_courier.cpp)
-// and a Maildir on this machine (maildir_courier.cpp).
+// A courier takes one letter to one place and says what became of it. There are two: SMTP (smtp_courier.cpp,
+// pipelined_courier.cpp where the relay offers PIPELINING) and a Maildir on this machine
+// (maildir_courier.cpp).
 //
 // A courier is used by one thread, keeps its one connection between letters, and never throws for what a
 // server or a disk may do: that is an Outcome.
@@ -20,6 +21,11 @@ struct Envelope {
     std::string sender;
     std::string recipient;
     bool needs_smtputf8 = false;  // the recipient's local part is not ASCII (RFC 6531)
+};
+
+struct Parcel {
+    Envelope envelope;
+    std::string message;  // with CRLF line ends
 };
 
 struct Outcome {
@@ -46,8 +52,10 @@ class Courier {
  public:
     virtual ~Courier() = default;
 
-    // Blocks until the server has answered or the timeouts have passed. `message` has CRLF line ends.
-    virtual Outcome deliver(const Envelope& envelope, std::string_view message) = 0;
+    // Blocks until the server has answered or the timeouts have passed. `next` is the parcel of the next
+    // call, where it is known: its envelope may go to the server behind this letter, its message does not. If
+    // that call brings another after all, nothing is lost but a connection.
+    virtual Outcome deliver(const Parcel& parcel, const Parcel* next = nullptr) = 0;
 };
 
 struct SmtpOptions {
@@ -61,11 +69,14 @@ struct SmtpOptions {
     Tls tls = Tls::starttls;
     std::string username;  // empty: no authentication. With it, a server without AUTH gets no letter
     std::string password;
-    std::string helo_name;                     // our own host name; empty: what the system calls us
-    std::string ca_file;                       // certificates to trust; empty: the system's
+    std::string token_file;  // instead of a password: holds an OAuth 2 token, read for each connection
+    std::string helo_name;   // our own host name; empty: what the system calls us
+    std::string ca_file;     // certificates to trust; empty: the system's
     std::chrono::seconds connect_timeout{30};  // until the server is ready for a letter
     std::chrono::seconds reply_timeout{300};   // for each reply. Too short means letters sent twice
-    std::chrono::seconds total_timeout{900};
+    std::chrono::seconds total_timeout{900};   // of a letter; its body does not begin later
+    std::chrono::seconds longest_idle{25};     // of a connection that is used again; below relays' limits
+    int letters_per_connection = 0;            // 0: as many as the relay takes
     std::function<void(std::string_view)>
         on_reply;  // hears each line of the server, for showing the dialogue
 };

@@ -13,10 +13,12 @@
 #include <limits>
 #include <stdexcept>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "mailer/letter.h"
 #include "mailer/schedule.h"
+#include "service/verp.h"
 
 namespace zgoda::mailer {
 namespace {
@@ -33,18 +35,26 @@ using Steady = std::chrono::steady_clock;
 
 constexpr service::DurationMs note_runs_every = 5 * service::minute_ms;
 constexpr service::DurationMs lease_is_fresh_for = service::second_ms;
-constexpr auto look_every = 1s;  // in follow()
+constexpr auto look_every = 1s;  // in follow(), and while limits hold all letters back
+constexpr service::DurationMs longest_delivery = 15 * service::minute_ms;  // by SmtpOptions::total_timeout
+constexpr std::size_t most_held = 2000;  // letters, when limits of domains hold the first ones back
 
 TimeMs system_now() {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
 }
 
+// What was wrong, with `failed` and `broken`.
+std::exception_ptr error_of(const CommitResult& result) {
+    if (result.commit == Commit::failed) return result.error;
+    return std::make_exception_ptr(service::StorageError("the database can no longer be written"));
+}
+
 // What the caller can do something about is returned; a broken database and a broken program are thrown.
 Commit outcome_of(std::future<CommitResult> future) {
     const CommitResult result = future.get();
-    if (result.commit == Commit::failed) std::rethrow_exception(result.error);
-    if (result.commit == Commit::broken) throw service::StorageError("the database can no longer be written");
+    if (result.commit == Commit::failed || result.commit == Commit::broken)
+        std::rethrow_exception(error_of(result));
     return result.commit;
 }
 
@@ -66,6 +76,31 @@ std::uint64_t number_from(const service::Seed& seed) {
     return number;
 }
 
+// What the outbox is told about a letter that was tried.
+Result result_of(const Outcome& outcome, int attempts_before, TimeMs now) {
+    Result result;
+    result.reply = outcome.reply;
+    result.mailbox_unknown = outcome.mailbox_unknown;
+    switch (outcome.kind) {
+        case Kind::delivered:
+            result.kind = Result::Kind::delivered;
+            break;
+        case Kind::refused:
+            result.kind = Result::Kind::refused;
+            break;
+        case Kind::uncertain:
+            result.kind = Result::Kind::uncertain;
+            result.next_attempt_at = now + uncertain_wait_ms(number_from(service::random_seed()));
+            break;
+        case Kind::try_later:
+            result.kind = Result::Kind::try_later;
+            result.next_attempt_at =
+                now + next_attempt_ms(attempts_before + 1, number_from(service::random_seed()));
+            break;
+    }
+    return result;
+}
+
 // What a server says may repeat addresses; what we log holds none.
 std::string without_addresses(std::string_view text) {
     std::string out;
@@ -79,31 +114,64 @@ std::string without_addresses(std::string_view text) {
     return out;
 }
 
+// Mail that comes back names its letter, where there is a domain to receive it.
+std::string return_path_of(const service::Letter& letter, const DispatchOptions& options,
+                           const service::Keyring& keys) {
+    if (options.bounce_domain.empty()) return options.return_path;
+    return service::return_path(letter.id, keys, letter.key_id) + "@" + options.bounce_domain;
+}
+
 }  // namespace
 
 struct Dispatcher::Worker {
     std::unique_ptr<Courier> courier;
     std::optional<LetterRenderer> renderer;
+    int unrecorded = 0;                // results that are not on disk yet; guarded by the round's mutex
+    std::condition_variable recorded;  // one of them is
+};
+
+// A leased letter, ready to go, or why it cannot be built.
+struct Dispatcher::Draft {
+    LeasedLetter leased;
+    Parcel parcel;
+    std::string problem;
+};
+
+// A letter's result, to be recorded.
+struct Dispatcher::Done {
+    Worker* worker;
+    service::Id letter;
+    Result result;
+    service::Moment moment;
 };
 
 // What the threads of one run share.
 struct Dispatcher::Round {
     std::optional<Steady::time_point> ends;
     std::stop_token stop;
+    std::size_t low = 0;  // fewer letters than this: lease more
 
-    std::mutex mutex;  // guards all that follows
-    std::condition_variable changed;
-    std::deque<LeasedLetter> letters;  // leased and not begun
+    std::mutex mutex;                                // guards all that follows
+    std::condition_variable changed;                 // for the couriers' threads
+    std::condition_variable settled;                 // for run() itself
+    std::deque<LeasedLetter> letters;                // leased and not begun
+    std::vector<std::shared_ptr<const Done>> stuck;  // results that could not be recorded
     std::vector<std::pair<service::Id, std::string>>
         untried;                // begun, but the relay took none; and its words
     std::int64_t to_lease = 0;  // what the limit still allows
     bool leasing = false;
-    bool drained = false;  // the last lease found less than it asked for
-    bool over = false;     // no letter begins any more
-    Steady::time_point next_start;
+    bool drained = false;   // the last lease found less than it asked for
+    bool starving = false;  // there are letters, but none that may begin now
+    Steady::time_point leased_at;
+    std::size_t working = 0;     // couriers' threads
+    std::size_t unrecorded = 0;  // results of all of them
+    bool over = false;           // no letter begins any more
     Summary summary;
     std::exception_ptr error;
 
+    bool wants_letters() const {
+        return !leasing && !drained && to_lease > 0 && letters.size() < (starving ? most_held : low);
+    }
     bool ending() const { return over || (ends && Steady::now() >= *ends); }
     void end(std::exception_ptr why = nullptr) {
         const std::lock_guard lock(mutex);
@@ -120,7 +188,8 @@ Dispatcher::Dispatcher(service::Store& store, const service::Rules& rules, const
       templates_(templates),
       stationery_(stationery),
       new_courier_(std::move(new_courier)),
-      options_(std::move(options)) {
+      options_(std::move(options)),
+      pace_(options_.rate_per_second, options_.domain_per_minute) {
     if (!options_.clock) options_.clock = system_now;
     for (int i = 0; i < std::max(1, options_.connections); ++i)
         workers_.push_back(std::make_unique<Worker>());
@@ -135,15 +204,16 @@ Summary Dispatcher::run(const std::stop_token& stop) {
     round.stop = stop;
     const std::stop_callback on_stop(stop, [&round] { round.end(); });
 
+    round.low = std::max<std::size_t>(16, 2 * workers_.size());
+
     if (something_waits()) {
         if (!presence_) presence_ = store_.enlist_mailer();
+        round.working = workers_.size();
+        for (const auto& worker : workers_) worker->unrecorded = 0;
         std::vector<std::thread> threads;
         for (const auto& worker : workers_) threads.emplace_back([&] { work(*worker, round); });
+        see_to_the_end(round);
         for (auto& thread : threads) thread.join();
-        {
-            std::unique_lock lock(round.mutex);
-            round.changed.wait(lock, [&round] { return !round.leasing; });
-        }
         if (round.error) {
             presence_.reset();  // what is leased is free when this mailer is gone
             std::rethrow_exception(round.error);
@@ -186,70 +256,70 @@ bool Dispatcher::something_waits() {
 
 void Dispatcher::work(Worker& worker, Round& round) {
     try {
-        while (const auto letter = next(round)) {
-            if (!worker.courier) {
-                worker.courier = new_courier_();
-                worker.renderer.emplace(templates_, rules_.texts, stationery_);
-            }
-            if (still_ours(*letter)) {
-                settle(*letter, deliver(worker, *letter), round);
-            } else {
+        std::optional<Draft> draft = take(worker, round, false);
+        while (draft) {
+            if (!may_begin(worker, round)) {
                 const std::lock_guard lock(round.mutex);
-                circuit_.not_tried();
+                round.letters.push_front(std::move(draft->leased));
+                break;
             }
+            std::optional<Draft> next = take(worker, round, true);
+            carry(worker, *draft, next ? &*next : nullptr, round);
+            draft = next ? std::move(next) : take(worker, round, false);
         }
     } catch (...) {
         round.end(std::current_exception());
     }
+    const std::lock_guard lock(round.mutex);
+    --round.working;
+    round.settled.notify_one();
 }
 
-// The next letter to send, or nothing when this run is over. Waits for the letter's turn under
-// rate_per_second.
-std::optional<LeasedLetter> Dispatcher::next(Round& round) {
+// The next letter to send, or nothing when this run has none. `ahead`: while another is to go first, and only
+// if this one may go right behind it.
+std::optional<Dispatcher::Draft> Dispatcher::take(Worker& worker, Round& round, bool ahead) {
     std::unique_lock lock(round.mutex);
-    const std::size_t low = workers_.size() * 8;
     while (!round.ending()) {
         // The next letters are leased while the last ones go out.
-        if (!round.leasing && !round.drained && round.to_lease > 0 && round.letters.size() < low) {
+        if (round.wants_letters()) {
             round.leasing = true;
-            const auto batch =
-                static_cast<std::size_t>(std::min(static_cast<std::int64_t>(low * 2), round.to_lease));
             lock.unlock();
-            lease(round, batch);
+            lease(round);
             lock.lock();
             continue;
         }
-        if (round.letters.empty()) {
-            if (!round.leasing) break;
-            round.changed.wait_for(lock, 1s);
+        if (ahead && (round.letters.size() < workers_.size() || circuit_.open())) break;
+        const auto now = Steady::now();
+        auto soonest = round.letters.begin();
+        auto ready_at = now + look_every;
+        for (auto one = round.letters.begin(); one != round.letters.end() && ready_at > now; ++one) {
+            const auto ready = pace_.ready_at(one->person.envelope);
+            if (ready < ready_at) std::tie(ready_at, soonest) = std::pair(ready, one);
+            if (!pace_.slows_domains()) break;
+        }
+        round.starving = pace_.slows_domains() && !round.letters.empty() && ready_at > now;
+        if (ready_at > now) {
+            if (ahead) break;
+            if (round.letters.empty() && !round.leasing) break;
+            // Letters for others may have come meanwhile.
+            if (round.starving && now - round.leased_at > look_every) round.drained = false;
+            round.changed.wait_until(lock, ready_at);
             continue;
         }
-        if (!circuit_.may_try(options_.clock())) {
-            if (!circuit_.probing()) break;
-            round.changed.wait_for(lock, 1s);
-            continue;
-        }
-        LeasedLetter letter = std::move(round.letters.front());
-        round.letters.pop_front();
-        if (options_.rate_per_second > 0) {
-            const auto start = std::max(Steady::now(), round.next_start);
-            round.next_start = start + std::chrono::duration_cast<Steady::duration>(
-                                           std::chrono::duration<double>(1 / options_.rate_per_second));
-            while (Steady::now() < start && !round.ending())
-                round.changed.wait_until(lock, std::min(start, Steady::now() + 1s));
-            if (round.ending()) {
-                round.letters.push_front(std::move(letter));
-                circuit_.not_tried();
-                break;
-            }
-        }
-        return letter;
+        LeasedLetter letter = std::move(*soonest);
+        round.letters.erase(soonest);
+        pace_.begun(letter.person.envelope, now);
+        lock.unlock();
+        return prepare(worker, std::move(letter));
     }
     return std::nullopt;
 }
 
-// Asks for a batch, and returns at once; the letters arrive on the store's thread.
-void Dispatcher::lease(Round& round, std::size_t batch) {
+// Asks for more letters, and returns at once; they arrive on the store's thread. The caller has set
+// `leasing`.
+void Dispatcher::lease(Round& round) {
+    const auto batch = static_cast<std::size_t>(
+        std::min(static_cast<std::int64_t>(round.low * 2), round.to_lease));  // changes only while leasing
     const service::Moment moment{options_.clock(), service::random_seed()};
     const auto leased = std::make_shared<std::vector<LeasedLetter>>();
     store_.submit(
@@ -261,28 +331,88 @@ void Dispatcher::lease(Round& round, std::size_t batch) {
         },
         [this, leased, batch, &round](const CommitResult& result) {
             if (result.commit != Commit::done) leased->clear();
-            if (result.commit == Commit::failed)
-                round.end(result.error);
-            else if (result.commit == Commit::broken)
-                round.end(
-                    std::make_exception_ptr(service::StorageError("the database can no longer be written")));
+            if (result.commit == Commit::failed || result.commit == Commit::broken)
+                round.end(error_of(result));
             else if (result.commit != Commit::done)
                 trouble("no letters could be leased: the database is too busy, or its disk is full");
             const std::lock_guard lock(round.mutex);
+            round.leased_at = Steady::now();
             round.to_lease -= static_cast<std::int64_t>(leased->size());
             round.drained = leased->size() < batch;
             std::move(leased->begin(), leased->end(), std::back_inserter(round.letters));
             round.leasing = false;
             round.changed.notify_all();
+            round.settled.notify_one();
         });
 }
 
-// Asked right before MAIL: the lease may have run out, or the reader may have left meanwhile. What the lease
-// said a moment ago need not be asked again.
+Dispatcher::Draft Dispatcher::prepare(Worker& worker, LeasedLetter leased) const {
+    if (!worker.courier) {
+        worker.courier = new_courier_();
+        worker.renderer.emplace(templates_, rules_.texts, stationery_);
+    }
+    Draft draft;
+    draft.parcel.envelope = {return_path_of(leased.letter, options_, rules_.keys), leased.person.envelope,
+                             leased.person.needs_smtputf8};
+    try {
+        // Dated by its first lease, so that a letter sent again is the same letter.
+        const Letter letter =
+            worker.renderer->render(leased, leased.letter.first_leased_at.value_or(leased.letter.created_at));
+        if (draft.parcel.envelope.sender.empty()) draft.parcel.envelope.sender = letter.from.address;
+        draft.parcel.message = build_message(letter);
+    } catch (const std::invalid_argument& error) {
+        draft.problem = fmt::format("letter {} cannot be built: {}", leased.letter.id, error.what());
+    }
+    draft.leased = std::move(leased);
+    return draft;
+}
+
+// Waits until the results before the last one are on disk. False when no letter may begin any more.
+bool Dispatcher::may_begin(Worker& worker, Round& round) {
+    std::unique_lock lock(round.mutex);
+    while (!round.ending()) {
+        if (worker.unrecorded > 1) {
+            worker.recorded.wait_for(lock, 1s);
+            continue;
+        }
+        if (circuit_.may_try(options_.clock())) return true;
+        if (!circuit_.probing()) break;
+        round.changed.wait_for(lock, 1s);
+    }
+    return false;
+}
+
+void Dispatcher::carry(Worker& worker, const Draft& draft, const Draft* next, Round& round) {
+    const service::Letter& letter = draft.leased.letter;
+    if (draft.problem.empty() && still_ours(draft.leased)) {
+        const bool announced = next && next->problem.empty();
+        settle(worker, letter, worker.courier->deliver(draft.parcel, announced ? &next->parcel : nullptr),
+               round);
+        return;
+    }
+    {
+        const std::lock_guard lock(round.mutex);
+        circuit_.not_tried();
+    }
+    Result result;
+    result.kind = Result::Kind::given_back;
+    if (!draft.problem.empty()) {
+        // Not refused: templates and settings can be mended.
+        trouble(draft.problem);
+        const Outcome outcome{Kind::try_later, Scope::letter, draft.problem, false};
+        count(letter.kind, outcome.kind, round);
+        result = result_of(outcome, letter.attempts, options_.clock());
+    }
+    record(worker, letter.id, std::move(result), round);
+}
+
+// Asked right before the letter goes: the lease may have run out, or the reader may have left meanwhile. What
+// the lease said a moment ago need not be asked again.
 bool Dispatcher::still_ours(const LeasedLetter& leased) {
     const TimeMs now = options_.clock();
     const TimeMs since = leased.letter.leased_at.value_or(0);
     if (since <= now && now - since < lease_is_fresh_for) return true;
+    if (since + rules_.lease_cap < now + longest_delivery) return false;
     bool ours = false;
     const auto ask = [&](service::Reader& reader) {
         ours = service::still_leased(reader, leased.letter.id, presence_->id(), rules_, now);
@@ -291,27 +421,8 @@ bool Dispatcher::still_ours(const LeasedLetter& leased) {
     return ours;
 }
 
-Outcome Dispatcher::deliver(Worker& worker, const LeasedLetter& leased) {
-    Envelope envelope{options_.return_path, leased.person.envelope, leased.person.needs_smtputf8};
-    std::string message;
-    try {
-        // Dated by its first lease, so that a letter sent again is the same letter.
-        const Letter letter =
-            worker.renderer->render(leased, leased.letter.first_leased_at.value_or(leased.letter.created_at));
-        if (envelope.sender.empty()) envelope.sender = letter.from.address;
-        message = build_message(letter);
-    } catch (const std::invalid_argument& error) {
-        // Not refused: templates and settings can be mended.
-        const std::string why = fmt::format("letter {} cannot be built: {}", leased.letter.id, error.what());
-        trouble(why);
-        return {Kind::try_later, Scope::letter, why, false};
-    }
-    return worker.courier->deliver(envelope, message);
-}
-
-void Dispatcher::settle(const LeasedLetter& leased, const Outcome& outcome, Round& round) {
+void Dispatcher::settle(Worker& worker, const service::Letter& letter, const Outcome& outcome, Round& round) {
     const TimeMs now = options_.clock();
-    const std::uint64_t random = number_from(service::random_seed());
     std::string sentence;
     {
         const std::lock_guard lock(round.mutex);
@@ -324,7 +435,7 @@ void Dispatcher::settle(const LeasedLetter& leased, const Outcome& outcome, Roun
             circuit_.needs_human(now);
         if (outcome.scope != Scope::letter) {
             round.summary.relay_trouble = without_addresses(outcome.reply);
-            round.untried.emplace_back(leased.letter.id, outcome.reply);
+            round.untried.emplace_back(letter.id, outcome.reply);
         }
         if (circuit_.open() && !was_open)
             sentence =
@@ -332,58 +443,82 @@ void Dispatcher::settle(const LeasedLetter& leased, const Outcome& outcome, Roun
                                                : "the relay does not take letters as [mail] is set: ") +
                 round.summary.relay_trouble;
         if (!circuit_.open() && was_open) sentence = "the relay takes letters again";
-        round.changed.notify_all();
+        if (circuit_.open() || was_open) round.changed.notify_all();
     }
+    if (outcome.scope == Scope::letter)
+        record(worker, letter.id, result_of(outcome, letter.attempts, now), round);
     if (!sentence.empty()) trouble(sentence);
+    count(letter.kind, outcome.kind, round);
+}
 
-    Result result;
-    result.reply = outcome.reply;
-    result.mailbox_unknown = outcome.mailbox_unknown;
-    switch (outcome.kind) {
-        case Kind::delivered:
-            result.kind = Result::Kind::delivered;
-            break;
-        case Kind::refused:
-            result.kind = Result::Kind::refused;
-            break;
-        case Kind::uncertain:
-            result.kind = Result::Kind::uncertain;
-            result.next_attempt_at = now + uncertain_wait_ms(random);
-            break;
-        case Kind::try_later:
-            result.kind = Result::Kind::try_later;
-            result.next_attempt_at = now + next_attempt_ms(leased.letter.attempts + 1, random);
-            break;
-    }
-    if (outcome.scope == Scope::letter) record(leased, result, round);
-
+void Dispatcher::count(service::LetterKind kind, Kind outcome, Round& round) {
     std::int64_t done = 0;
     {
         const std::lock_guard lock(round.mutex);
         Summary& sum = round.summary;
-        ++(outcome.kind == Kind::delivered ? sum.sent
-           : outcome.kind == Kind::refused ? sum.refused
-                                           : sum.later);
+        ++(outcome == Kind::delivered ? sum.sent : outcome == Kind::refused ? sum.refused : sum.later);
         done = sum.sent + sum.later + sum.refused;
     }
     const std::lock_guard lock(telling_);
-    if (options_.on_result) options_.on_result(leased.letter.kind, outcome.kind);
+    if (options_.on_result) options_.on_result(kind, outcome);
     if (options_.on_progress) options_.on_progress(done);
 }
 
-void Dispatcher::record(const LeasedLetter& leased, const Result& result, Round& round) {
+void Dispatcher::record(Worker& worker, service::Id letter, Result result, Round& round) {
+    {
+        const std::lock_guard lock(round.mutex);
+        ++worker.unrecorded;
+        ++round.unrecorded;
+    }
     const service::Moment moment{options_.clock(), service::random_seed()};
-    for (int tries = 1;; ++tries) {
-        const Commit commit = submit(store_, [&](service::Transaction& tx) {
-            service::record_result(tx, leased.letter.id, presence_->id(), result, rules_, moment);
+    submit_result(std::make_shared<const Done>(Done{&worker, letter, std::move(result), moment}), round);
+}
+
+// Returns at once; the store commits what comes together together, and says so on its own thread.
+void Dispatcher::submit_result(const std::shared_ptr<const Done>& done, Round& round) {
+    store_.submit(
+        [this, done](service::Transaction& tx) {
+            service::record_result(tx, done->letter, presence_->id(), done->result, rules_, done->moment);
+        },
+        [done, &round](const CommitResult& result) {
+            const bool hopeless = result.commit == Commit::failed || result.commit == Commit::broken;
+            if (hopeless) round.end(error_of(result));
+            const std::lock_guard lock(round.mutex);
+            if (result.commit == Commit::done || hopeless) {
+                --round.unrecorded;
+                --done->worker->unrecorded;
+                done->worker->recorded.notify_one();
+            } else {
+                round.over = true;
+                round.stuck.push_back(done);
+            }
+            if (!round.stuck.empty() || round.working == 0) round.settled.notify_one();
         });
-        if (commit == Commit::done) return;
-        round.end();
+}
+
+// Waits until the couriers' threads have no more letters and everything is on disk.
+void Dispatcher::see_to_the_end(Round& round) {
+    std::unique_lock lock(round.mutex);
+    for (int tries = 1;; ++tries) {
+        round.settled.wait(lock, [&round] {
+            return !round.stuck.empty() || (round.working == 0 && round.unrecorded == 0 && !round.leasing);
+        });
+        if (round.stuck.empty()) return;
+        if (round.stop.stop_requested() && tries > 10) {
+            if (!round.error)
+                round.error = std::make_exception_ptr(
+                    service::StorageError("the result of a letter could not be recorded"));
+            round.unrecorded -= round.stuck.size();
+            round.stuck.clear();
+            continue;
+        }
+        const auto stuck = std::exchange(round.stuck, {});
+        lock.unlock();
         if (tries == 1)
             trouble("the result of a letter cannot be recorded; nothing more is sent until it is");
-        if (round.stop.stop_requested() && tries > 10)
-            throw service::StorageError("the result of a letter could not be recorded");
         std::this_thread::sleep_for(std::min<std::chrono::milliseconds>(50ms * tries, 1s));
+        for (const auto& done : stuck) submit_result(done, round);
+        lock.lock();
     }
 }
 

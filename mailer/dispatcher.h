@@ -3,11 +3,16 @@
 // Which letter, when, and again? The dispatcher leases what is due from the outbox, has each letter rendered
 // and delivered by one of its couriers, and records what became of it.
 //
-// Promises. A lease is on disk before its letter goes; a result is committed as soon as the server has
-// answered, and that courier takes no other letter before. So a process that dies leaves at most one letter a
-// connection that was sent and is not known to be: it goes out again, with the same Message-ID. A result that
-// cannot be committed ends the run: nothing more is sent, and the commit is tried until it succeeds. What was
-// leased and not tried is given back at the end of a run; if the process dies it is due again all the same.
+// Promises. A lease is on disk before its letter goes. A result is on its way to the disk as soon as the
+// server has answered, in one commit with those of other couriers; a courier hands over the body of a letter
+// only when all results but the last one before it are on disk. So a process that dies leaves at most two
+// letters a connection that were sent and are not known to be, the one under way and the one before: they go
+// out again, with the same Message-ID. A result that cannot be committed ends the run: nothing more is sent,
+// and the commit is tried until it succeeds. What was leased and not tried is given back at the end of a run;
+// if the process dies it is due again all the same.
+//
+// A courier's thread renders the next letter before it delivers this one, so that its envelope can go along;
+// it does so only while every courier has a letter to do, and no limit holds the next one back.
 //
 // Trouble of the relay is not the letters' fault: they keep their attempts and are due again at once; the
 // circuit (circuit.h) decides when.
@@ -24,6 +29,7 @@
 
 #include "mailer/circuit.h"
 #include "mailer/courier.h"
+#include "mailer/pace.h"
 #include "mailer/render.h"
 #include "service/outbox.h"
 #include "service/rules.h"
@@ -32,11 +38,13 @@
 namespace zgoda::mailer {
 
 struct DispatchOptions {
-    int connections = 4;         // couriers, each with a thread and a connection of its own
-    double rate_per_second = 0;  // letters, of all couriers together; 0: as fast as the relay takes them
-    std::int64_t limit = 0;      // letters of one run; 0: all
+    int connections = 4;           // couriers, each with a thread and a connection of its own
+    double rate_per_second = 0;    // letters, of all couriers together; 0: as fast as the relay takes them
+    double domain_per_minute = 0;  // letters to one recipient domain; the others overtake them; 0: no limit
+    std::int64_t limit = 0;        // letters of one run; 0: all
     service::DurationMs max_time = 0;  // of one run, after which no letter is begun any more; 0: none
     std::string return_path;           // envelope sender; "": the letter's own
+    std::string bounce_domain;         // each letter has an envelope sender of its own here; "": return_path
 
     // All are called from the dispatcher's threads, one at a time. None is told an address.
     std::function<void(std::string_view sentence)> on_trouble;
@@ -75,16 +83,23 @@ class Dispatcher {
  private:
     struct Worker;
     struct Round;
+    struct Draft;
+    struct Done;
 
     bool something_waits();
     void work(Worker&, Round&);
-    std::optional<service::LeasedLetter> next(Round&);
-    void lease(Round&, std::size_t batch);
+    std::optional<Draft> take(Worker&, Round&, bool ahead);
+    Draft prepare(Worker&, service::LeasedLetter) const;
+    void lease(Round&);
+    bool may_begin(Worker&, Round&);
+    void carry(Worker&, const Draft&, const Draft* next, Round&);
     bool still_ours(const service::LeasedLetter&);
-    Outcome deliver(Worker&, const service::LeasedLetter&);
-    void settle(const service::LeasedLetter&, const Outcome&, Round&);
-    void record(const service::LeasedLetter&, const service::Result&, Round&);
+    void settle(Worker&, const service::Letter&, const Outcome&, Round&);
+    void record(Worker&, service::Id letter, service::Result, Round&);
+    void submit_result(const std::shared_ptr<const Done>&, Round&);
+    void see_to_the_end(Round&);
     void put_back(Round&);
+    void count(service::LetterKind, Outcome::Kind, Round&);
     void trouble(const std::string& sentence);
 
     service::Store& store_;
@@ -96,6 +111,7 @@ class Dispatcher {
     std::unique_ptr<service::MailerPresence> presence_;  // from the first lease on
     std::vector<std::unique_ptr<Worker>> workers_;       // connections are kept between runs
     Circuit circuit_;                                    // guarded by the round's mutex
+    Pace pace_;                                          // guarded by it too
     std::mutex telling_;                                 // held during the callbacks of the options
 };
 

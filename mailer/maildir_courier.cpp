@@ -66,7 +66,8 @@ class MaildirCourier : public Courier {
  public:
     explicit MaildirCourier(std::string folder) : folder_(std::move(folder)) {}
 
-    Outcome deliver(const Envelope& envelope, std::string_view message) override {
+    Outcome deliver(const Parcel& parcel, const Parcel*) override {
+        const Envelope& envelope = parcel.envelope;
         if (!is_safe_address(envelope.sender) || !is_safe_address(envelope.recipient))
             return {Kind::refused, Scope::letter, "the envelope has an address that is not safe to send",
                     false};
@@ -85,7 +86,7 @@ class MaildirCourier : public Courier {
             ready_ = errno != ENOENT;
             return trouble("create", draft);
         }
-        if (!write_all(file.get(), message) || ::fsync(file.get()) != 0 ||
+        if (!write_all(file.get(), parcel.message) || ::fsync(file.get()) != 0 ||
             ::rename(draft.c_str(), place.c_str()) != 0) {
             Outcome outcome = trouble("write", draft);
             ::unlink(draft.c_str());

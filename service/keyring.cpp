@@ -28,6 +28,7 @@ constexpr UseName uses[] = {
     {KeyUse::budget, "zgoda/budget"},
     {KeyUse::journal, "zgoda/withdrawals"},
     {KeyUse::code, "zgoda/code"},
+    {KeyUse::verp, "zgoda/verp"},
 };
 
 const unsigned char* bytes(std::string_view text) {

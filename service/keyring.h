@@ -37,6 +37,7 @@ enum class KeyUse {
     budget,
     journal,
     code,
+    verp,
 };
 
 class Keyring {

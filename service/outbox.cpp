@@ -327,22 +327,7 @@ void record_result(Transaction& tx, Id id, const std::string& mailer, const Resu
         }
         case Result::Kind::refused: {
             letter->mailbox_unknown = result.mailbox_unknown;
-            record(tx, rules.keys,
-                   {EventKind::letter_refused, person.id,
-                    fmt::format(R"({{"letter":{},"kind":"{}","message_id":{}}})", letter->id,
-                                word(letter->kind), json_string(letter->message_id)),
-                    identity_json(person), fmt::format(R"({{"reply":{}}})", json_string(letter->reply))},
-                   now, nonces);
-            if (letter->kind == LetterKind::confirmation) {
-                for (Subscription& subscription : tx.subscriptions_of(person.id)) {
-                    const bool named = std::find(letter->newsletters.begin(), letter->newsletters.end(),
-                                                 subscription.newsletter) != letter->newsletters.end();
-                    if (!named || subscription.status != SubscriptionStatus::pending) continue;
-                    subscription.status = SubscriptionStatus::undeliverable;
-                    tx.update(subscription);
-                }
-            }
-            end_letter(tx, person, *letter, LetterState::refused, "refused", rules, now, nonces);
+            refuse(tx, person, *letter, rules, now, nonces);
             return;
         }
         case Result::Kind::try_later:
@@ -364,6 +349,26 @@ void record_result(Transaction& tx, Id id, const std::string& mailer, const Resu
             free_lease(tx, *letter, now);
             return;
     }
+}
+
+void refuse(Transaction& tx, const Person& person, Letter letter, const Rules& rules, TimeMs now,
+            Nonces& nonces) {
+    record(tx, rules.keys,
+           {EventKind::letter_refused, person.id,
+            fmt::format(R"({{"letter":{},"kind":"{}","message_id":{}}})", letter.id, word(letter.kind),
+                        json_string(letter.message_id)),
+            identity_json(person), fmt::format(R"({{"reply":{}}})", json_string(letter.reply))},
+           now, nonces);
+    if (letter.kind == LetterKind::confirmation) {
+        for (Subscription& subscription : tx.subscriptions_of(person.id)) {
+            const bool named = std::find(letter.newsletters.begin(), letter.newsletters.end(),
+                                         subscription.newsletter) != letter.newsletters.end();
+            if (!named || subscription.status != SubscriptionStatus::pending) continue;
+            subscription.status = SubscriptionStatus::undeliverable;
+            tx.update(subscription);
+        }
+    }
+    end_letter(tx, person, letter, LetterState::refused, "refused", rules, now, nonces);
 }
 
 void note_run(Transaction& tx, TimeMs now) {

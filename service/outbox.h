@@ -73,6 +73,10 @@ struct Result {
 void record_result(Transaction&, Id letter, const std::string& mailer, const Result&, const Rules&,
                    const Moment&);
 
+// The letter was refused for good, by the relay or by a mail that came back: it ends, with the requests that
+// waited for it; what it asked to confirm becomes undeliverable.
+void refuse(Transaction&, const Person&, Letter, const Rules&, TimeMs now, Nonces&);
+
 // A mailer ran, whether or not there was anything to do.
 void note_run(Transaction&, TimeMs now);
 

@@ -134,6 +134,14 @@ struct Suppression {
     TimeMs at = 0;
 };
 
+// What mail that came back says about a person's mailbox so far (service/bounces.h).
+struct BounceScore {
+    Id person = 0;
+    int points = 0;
+    TimeMs scored_at = 0;  // the last point; 0: none
+    TimeMs struck_at = 0;  // a refusal that may have been for good; 0: none
+};
+
 // A link of the consent ledger. `details` are in the chain for ever and hold nothing personal; identity and
 // evidence stand beside it: the chain only has their commitments, so both can be deleted without breaking it.
 struct Event {

@@ -74,6 +74,8 @@ class Reader {
     // How many wrong codes were tried for this letter; for a ticket without one, its negative request id.
     virtual int wrong_codes(Id letter) = 0;
 
+    virtual BounceScore bounce_score(Id person) = 0;  // all zero if nothing is known
+
     virtual std::vector<Suppression> suppressions(const Digest& key) = 0;
     virtual std::vector<BudgetEntry> budget(std::string_view abuse_key) = 0;
 
@@ -134,6 +136,7 @@ class Transaction : public Reader {
     virtual void add(const AddressChange&) = 0;
     virtual void update(const AddressChange&) = 0;
     virtual void set_wrong_codes(Id letter, int) = 0;
+    virtual void set_bounce_score(const BounceScore&) = 0;
 
     virtual void add(
         const Suppression&) = 0;  // a key has each reason at most once; a second one changes nothing
@@ -166,7 +169,8 @@ class Transaction : public Reader {
     virtual std::size_t forget_import_entries(Id batch, std::size_t limit) = 0;
 
     // Removes the person with her subscriptions, requests, letters, wrong codes, changes of address, entries
-    // of imports and the budget under her abuse_key, and identity and evidence of all her events.
+    // of imports, bounce score and the budget under her abuse_key, and identity and evidence of all her
+    // events.
     virtual void erase_person(Id) = 0;
 
     // One line for the withdrawals journal, which is outside the database: on disk before this unit is

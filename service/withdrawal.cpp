@@ -244,6 +244,35 @@ int unsubscribe(Transaction& tx, const Person& person, std::optional<Id> newslet
     return leave(tx, copy, which, leaving, {}, rules, moment.now, nonces);
 }
 
+void complain(Transaction& tx, Person person, Id letter, const Rules& rules, const Moment& moment) {
+    Suppression wish = suppression_keys(rules.keys, person.addr_key).front();
+    wish.reason = SuppressionReason::complaint;
+    wish.at = moment.now;
+    for (const Suppression& known : tx.suppressions(wish.key)) {
+        if (known.reason == SuppressionReason::complaint) return;
+    }
+    Nonces nonces(moment.seed);
+    const std::string identity = identity_json(person);
+    const auto newsletters = tx.newsletters();
+    std::string ended;
+    for (Subscription& subscription : tx.subscriptions_of(person.id)) {
+        if (is_over(subscription)) continue;
+        subscription.status = SubscriptionStatus::complained;
+        subscription.unsubscribed_at = moment.now;
+        tx.update(subscription);
+        ended += (ended.empty() ? "" : ",") + newsletter_json(*newsletters, subscription.newsletter);
+        journal(tx, person, fmt::format("newsletter {}", subscription.newsletter), rules, moment.now);
+    }
+    record(tx, rules.keys,
+           {EventKind::complained, person.id,
+            fmt::format(R"({{"letter":{},"newsletters":[{}]}})", letter, ended), identity, ""},
+           moment.now, nonces);
+    tx.add(wish);
+    record(tx, rules.keys, {EventKind::suppressed, person.id, R"({"reason":"complaint"})", identity, ""},
+           moment.now, nonces);
+    settle(tx, person);
+}
+
 void journal_leaving(Transaction& tx, const Person& person, Id newsletter, const Rules& rules, TimeMs now) {
     journal(tx, person, fmt::format("newsletter {}", newsletter), rules, now);
 }

@@ -56,6 +56,10 @@ int leave(Transaction&, Person& person, const std::optional<std::vector<Id>>& ne
 // For the administrator: one newsletter, or all (nullopt). Returns how many subscriptions ended.
 int unsubscribe(Transaction&, const Person&, std::optional<Id> newsletter, const Rules&, const Moment&);
 
+// She reported a letter as unwanted: every subscription that is not over already is `complained`, and no
+// letter goes to her any more. A second time changes nothing. `letter`: the one that she reported.
+void complain(Transaction&, Person, Id letter, const Rules&, const Moment&);
+
 // Her line in the withdrawals journal, for an import that ends a subscription which she had here.
 void journal_leaving(Transaction&, const Person&, Id newsletter, const Rules&, TimeMs now);
 

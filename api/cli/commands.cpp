@@ -657,13 +657,36 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
     runs(verb, rotate_options);
 
     Bounces bounces_options;
-    verb = verb_of(&app, "bounces", "Says what returned mails mean, and changes nothing.");
-    verb->add_option("--classify", bounces_options.classify,
-                     "prints a line a recipient: file, number, status, SMTP reply and verdict (hard, soft, "
-                     "inactive, quota, policy, complaint, none), separated by tabs; - is stdin")
-        ->type_name("FILE...")
-        ->required();
-    runs(verb, bounces_options);
+    std::string bounces_source;
+    CLI::App* bounces =
+        verb_of(&app, "bounces",
+                "Reads mail that came back to the return path of a letter (mail.bounce_domain) and acts on "
+                "it: a signup "
+                "becomes undeliverable, a reader gets no more letters. Anything else is left alone.");
+    CLI::Option* maildir = bounces
+                               ->add_option("--maildir", bounces_options.maildir,
+                                            "what is new in this Maildir; it is marked as seen then")
+                               ->type_name("DIR");
+    CLI::Option* classify =
+        bounces
+            ->add_option("--classify", bounces_options.classify,
+                         "only says what these mails mean, and changes nothing: a line a "
+                         "recipient with file, number, status, SMTP reply and verdict (hard, "
+                         "soft, inactive, quota, policy, complaint, none); - is stdin")
+            ->type_name("FILE...")
+            ->excludes(maildir);
+    bounces->add_option("SOURCE", bounces_source, "- is one mail from stdin, as a mail server pipes it")
+        ->check(CLI::IsMember({"-"}))
+        ->excludes(maildir)
+        ->excludes(classify);
+    bounces->callback([&] {
+        bounces_options.from_stdin = !bounces_source.empty();
+        if (!bounces_options.from_stdin && bounces_options.maildir.empty() &&
+            bounces_options.classify.empty())
+            throw CLI::ValidationError("bounces",
+                                       "which mail? --maildir DIR, --classify FILE... or - (stdin)");
+        command.verb = bounces_options;
+    });
 
     Migrate migrate_options;
     verb = verb_of(&app, "migrate",

@@ -35,8 +35,8 @@ Exit mail_test(const MailTest& options, const config::Settings& settings, const 
 
     fmt::print("{}\n", describe_route(settings));
     const mailer::Outcome outcome = std::get<NewCourier>(made)()->deliver(
-        {settings.mail.from.address, address->envelope, address->needs_smtputf8},
-        mailer::build_message(letter));
+        {{settings.mail.from.address, address->envelope, address->needs_smtputf8},
+         mailer::build_message(letter)});
     const std::string reply = service::printable(outcome.reply);
     switch (outcome.kind) {
         case mailer::Outcome::Kind::delivered:

@@ -35,6 +35,11 @@ std::variant<NewCourier, config::Problem> courier_of(const config::Settings& set
     auto password = config::load_password(settings.mail.password_file);
     if (auto* problem = std::get_if<config::Problem>(&password)) return std::move(*problem);
 
+    if (!settings.mail.token_file.empty()) {
+        auto token = config::read_secret_file(settings.mail.token_file, "mail.token_file");
+        if (auto* problem = std::get_if<config::Problem>(&token)) return std::move(*problem);
+    }
+
     mailer::SmtpOptions options;
     options.host = relay.host;
     options.port = relay.port;
@@ -43,6 +48,8 @@ std::variant<NewCourier, config::Problem> courier_of(const config::Settings& set
                                                          : mailer::SmtpOptions::Tls::starttls;
     options.username = settings.mail.username;
     options.password = std::get<std::string>(std::move(password));
+    options.token_file = settings.mail.token_file.string();
+    options.letters_per_connection = settings.mail.letters_per_connection;
     options.on_reply = std::move(on_reply);
     return NewCourier([options] { return mailer::make_smtp_courier(options); });
 }
@@ -51,6 +58,8 @@ mailer::DispatchOptions dispatch_options(const config::Settings& settings, const
     mailer::DispatchOptions options;
     options.connections = settings.mail.connections;
     options.rate_per_second = settings.mail.rate_per_second;
+    options.bounce_domain = settings.mail.bounce_domain;
+    options.domain_per_minute = settings.mail.domain_per_minute;
     options.on_trouble = [log](std::string_view sentence) { log.warn("mail_trouble", {{"why", sentence}}); };
     return options;
 }

@@ -475,6 +475,7 @@ void Records::erase_person(Id id) {
         "FROM request WHERE person = ?1)",
         id);
     db_.run("DELETE FROM address_change WHERE person = ?1", id);
+    db_.run("DELETE FROM bounce_score WHERE person = ?1", id);
     db_.run("DELETE FROM request WHERE person = ?1", id);
     db_.run("DELETE FROM import_entry WHERE person = ?1", id);
     db_.run("DELETE FROM letter WHERE person = ?1", id);
@@ -675,6 +676,20 @@ void Records::set_wrong_codes(Id letter, int wrong) {
         "INSERT INTO wrong_code (letter, wrong) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET wrong = "
         "excluded.wrong",
         letter, wrong);
+}
+
+BounceScore Records::bounce_score(Id person) {
+    auto row = db_.query("SELECT points, scored_at, struck_at FROM bounce_score WHERE person = ?1", person);
+    return row.step() ? BounceScore{person, row.small(0), row.integer(1), row.integer(2)}
+                      : BounceScore{person, 0, 0, 0};
+}
+
+void Records::set_bounce_score(const BounceScore& score) {
+    db_.run(
+        "INSERT INTO bounce_score (person, points, scored_at, struck_at) VALUES (?1, ?2, ?3, ?4) "
+        "ON CONFLICT DO UPDATE SET points = excluded.points, scored_at = excluded.scored_at, "
+        "struck_at = excluded.struck_at",
+        score.person, score.points, score.scored_at, score.struck_at);
 }
 
 // --- suppressions and budget ---------------------------------------------------------------------

@@ -83,6 +83,7 @@ class Records final : public service::Transaction {
     std::optional<service::AddressChange> address_change(service::Id) override;
     std::vector<service::AddressChange> address_changes_of(service::Id person) override;
     int wrong_codes(service::Id letter) override;
+    service::BounceScore bounce_score(service::Id person) override;
 
     std::vector<service::Suppression> suppressions(const service::Digest& key) override;
     std::vector<service::BudgetEntry> budget(std::string_view abuse_key) override;
@@ -116,6 +117,7 @@ class Records final : public service::Transaction {
     void add(const service::AddressChange&) override;
     void update(const service::AddressChange&) override;
     void set_wrong_codes(service::Id letter, int) override;
+    void set_bounce_score(const service::BounceScore&) override;
     void add(const service::Suppression&) override;
     void remove(const service::Suppression&) override;
     void set_budget(std::string_view abuse_key, std::span<const service::BudgetEntry>) override;

@@ -66,8 +66,12 @@ std::string all_of(const Settings& s) {
     }
     out << s.mail.from.name << "|" << s.mail.from.address << "\n";
     list(s.mail.from_domains);
-    out << s.mail.bounce_domain << "\n" << s.mail.username << "\n" << s.mail.password_file << "\n";
+    out << s.mail.bounce_domain << "\n"
+        << s.mail.username << "\n"
+        << s.mail.password_file << "\n"
+        << s.mail.token_file << "\n";
     out << (s.mail.tls == Tls::none) << "\n" << s.mail.connections << "\n" << s.mail.rate_per_second << "\n";
+    out << s.mail.letters_per_connection << "\n" << s.mail.domain_per_minute << "\n";
     out << s.mail.imprint << "\n" << s.mail.templates << "\n";
     rates(s.budget.per_address);
     rates(s.budget.preference_links);
@@ -122,6 +126,9 @@ TEST_SUITE("settings") {
         CHECK(s.mail.tls == Tls::required);
         CHECK(s.mail.connections == 4);
         CHECK(s.mail.rate_per_second == 0);
+        CHECK(s.mail.letters_per_connection == 0);
+        CHECK(s.mail.domain_per_minute == 0);
+        CHECK(s.mail.token_file.empty());
         CHECK(s.mail.templates.empty());
         CHECK(s.budget.per_address == *service::parse_rates("1/15min 3/24h 5/30d"));
         CHECK(s.budget.preference_links == *service::parse_rates("1/15min 3/24h"));
@@ -296,9 +303,12 @@ TEST_SUITE("the environment") {
             {"ZGODA_MAIL_BOUNCE_DOMAIN", "c.example"},
             {"ZGODA_MAIL_USERNAME", "a"},
             {"ZGODA_MAIL_PASSWORD_FILE", "a.pass"},
+            {"ZGODA_MAIL_TOKEN_FILE", "a.token"},
             {"ZGODA_MAIL_TLS", "required"},
             {"ZGODA_MAIL_CONNECTIONS", "5"},
             {"ZGODA_MAIL_RATE_PER_SECOND", "6"},
+            {"ZGODA_MAIL_LETTERS_PER_CONNECTION", "7"},
+            {"ZGODA_MAIL_DOMAIN_PER_MINUTE", "8"},
             {"ZGODA_MAIL_IMPRINT", "A\nB"},
             {"ZGODA_MAIL_TEMPLATES", "t"},
             {"ZGODA_BUDGET_PER_ADDRESS", "7/h"},

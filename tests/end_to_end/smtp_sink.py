@@ -16,7 +16,7 @@ options.add_argument("--spool", required=True)
 options.add_argument("--no-smtputf8", action="store_true")
 options = options.parse_args()
 spool = os.open(options.spool, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
-EXTENSIONS = ["sink.test", "SIZE 1000000", "8BITMIME", "ENHANCEDSTATUSCODES"] + (["SMTPUTF8"] * (not options.no_smtputf8))
+EXTENSIONS = ["sink.test", "SIZE 1000000", "8BITMIME", "PIPELINING", "ENHANCEDSTATUSCODES"] + (["SMTPUTF8"] * (not options.no_smtputf8))
 
 
 def record(entry):

@@ -42,7 +42,7 @@ TEST_SUITE("maildir courier") {
         const Folder folder;
         const fs::path box = folder.path / "letters";
         const auto courier = make_maildir_courier(box);
-        CHECK(courier->deliver(envelope, "Subject: x\r\n\r\n.dot\r\n").kind == Kind::delivered);
+        CHECK(courier->deliver({envelope, "Subject: x\r\n\r\n.dot\r\n"}).kind == Kind::delivered);
         CHECK(letters_in(box / "new") == std::vector<std::string>{"Subject: x\r\n\r\n.dot\r\n"});
         CHECK(fs::is_empty(box / "tmp"));
         CHECK(fs::is_empty(box / "cur"));
@@ -53,8 +53,8 @@ TEST_SUITE("maildir courier") {
         const Folder folder;
         const auto one = make_maildir_courier(folder.path), other = make_maildir_courier(folder.path);
         for (int i = 0; i < 50; ++i) {
-            CHECK(one->deliver(envelope, "a").kind == Kind::delivered);
-            CHECK(other->deliver(envelope, "a").kind == Kind::delivered);
+            CHECK(one->deliver({envelope, "a"}).kind == Kind::delivered);
+            CHECK(other->deliver({envelope, "a"}).kind == Kind::delivered);
         }
         CHECK(letters_in(folder.path / "new").size() == 100);
     }
@@ -62,10 +62,10 @@ TEST_SUITE("maildir courier") {
     TEST_CASE("a folder that was removed meanwhile is made again") {
         const Folder folder;
         const auto courier = make_maildir_courier(folder.path / "letters");
-        CHECK(courier->deliver(envelope, "a").kind == Kind::delivered);
+        CHECK(courier->deliver({envelope, "a"}).kind == Kind::delivered);
         fs::remove_all(folder.path / "letters");
-        courier->deliver(envelope, "b");
-        CHECK(courier->deliver(envelope, "c").kind == Kind::delivered);
+        courier->deliver({envelope, "b"});
+        CHECK(courier->deliver({envelope, "c"}).kind == Kind::delivered);
     }
 
     TEST_CASE("what cannot be written waits, with nothing left behind") {
@@ -77,7 +77,7 @@ TEST_SUITE("maildir courier") {
             ::getrlimit(RLIMIT_FSIZE, &before);
             const rlimit small{100, before.rlim_max};
             ::setrlimit(RLIMIT_FSIZE, &small);
-            const Outcome outcome = courier->deliver(envelope, std::string(1000, 'x'));
+            const Outcome outcome = courier->deliver({envelope, std::string(1000, 'x')});
             ::setrlimit(RLIMIT_FSIZE, &before);
             CHECK(outcome.kind == Kind::try_later);
             CHECK(outcome.scope == Outcome::Scope::relay);
@@ -86,7 +86,7 @@ TEST_SUITE("maildir courier") {
         }
         SUBCASE("a folder that cannot be made needs a human") {
             std::ofstream(folder.path / "file") << "x";
-            const Outcome outcome = make_maildir_courier(folder.path / "file")->deliver(envelope, "x");
+            const Outcome outcome = make_maildir_courier(folder.path / "file")->deliver({envelope, "x"});
             CHECK(outcome.kind == Kind::try_later);
             CHECK(outcome.scope == Outcome::Scope::config);
         }
@@ -94,7 +94,7 @@ TEST_SUITE("maildir courier") {
 
     TEST_CASE("an address that is not safe to send is refused") {
         const Folder folder;
-        CHECK(make_maildir_courier(folder.path)->deliver({"a@b.c", "a\r\n@b.c", false}, "x").kind ==
+        CHECK(make_maildir_courier(folder.path)->deliver({{"a@b.c", "a\r\n@b.c", false}, "x"}).kind ==
               Kind::refused);
     }
 }

@@ -175,7 +175,7 @@ TEST_SUITE("real servers") {
                 const auto courier = make_smtp_courier(options);
                 const std::string message = build_message(letter_to("ada@mail.test"));
                 for (int k = 0; k < 200; ++k)
-                    if (courier->deliver({"news@mail.test", "ada@mail.test", false}, message).kind ==
+                    if (courier->deliver({{"news@mail.test", "ada@mail.test", false}, message}).kind ==
                         Kind::delivered)
                         ++delivered;
             });
@@ -194,8 +194,8 @@ TEST_SUITE("real servers") {
         options.ca_file = postfix.folder.path / "cert.pem";
         options.helo_name = "client.mail.test";
         const auto deliver = [](const SmtpOptions& with, const std::string& to, bool smtputf8) {
-            return make_smtp_courier(with)->deliver({"news@mail.test", to, smtputf8},
-                                                    build_message(letter_to(to)));
+            return make_smtp_courier(with)->deliver(
+                {{"news@mail.test", to, smtputf8}, build_message(letter_to(to))});
         };
 
         Outcome outcome = deliver(options, "ada@mail.test", false);
@@ -251,7 +251,7 @@ TEST_SUITE("real servers") {
         const auto courier = make_smtp_courier(options);
         const std::string message = build_message(letter_to("ada@mail.test"));
         for (int i = 0; i < 10; ++i)
-            CHECK(courier->deliver({"news@mail.test", "ada@mail.test", false}, message).kind ==
+            CHECK(courier->deliver({{"news@mail.test", "ada@mail.test", false}, message}).kind ==
                   Kind::delivered);
         const std::string log = read_file(postfix.folder.path / "mail.log");
         std::size_t connects = 0;

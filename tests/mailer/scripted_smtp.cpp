@@ -92,11 +92,12 @@ void ScriptedSmtp::accept_all() {
     }
 }
 
-std::string ScriptedSmtp::reply_to(const std::string& command) {
+std::string ScriptedSmtp::reply_to(const std::string& command, bool in_order) {
     const std::lock_guard lock(mutex_);
     const std::string nth = command + " " + std::to_string(++seen_[command]);
     for (const auto& key : {nth, command})
         if (const auto found = script_.find(key); found != script_.end()) return found->second;
+    if (!in_order) return "503 5.5.1 not now";
     const auto found = usual.find(command);
     return found == usual.end() ? "500 5.5.1 what?" : found->second;
 }
@@ -123,6 +124,13 @@ bool ScriptedSmtp::say(int fd, std::string reply) {
         const std::string rest = reply.substr(end + 1);
         return rest.empty() || say(fd, rest);
     }
+    if (action.starts_with("drip ")) {
+        for (const char c : reply.substr(end + 1) + "\r\n") {
+            std::this_thread::sleep_for(std::chrono::milliseconds(std::stoi(action.substr(5))));
+            (void)!::send(fd, &c, 1, MSG_NOSIGNAL);
+        }
+        return true;
+    }
     if (action == "silent") {
         char buffer[512];
         while (!stopping_ && ::recv(fd, buffer, sizeof buffer, 0) > 0) continue;
@@ -137,6 +145,7 @@ void ScriptedSmtp::serve(int fd) {
         std::size_t end;
         while ((end = input.find("\r\n")) == input.npos) {
             char buffer[16384];
+            ++reads_;
             const ssize_t n = ::recv(fd, buffer, sizeof buffer, 0);
             if (n <= 0) return false;
             input.append(buffer, static_cast<std::size_t>(n));
@@ -157,21 +166,31 @@ void ScriptedSmtp::serve(int fd) {
     while (line_from(line)) {
         note(line);
         const std::string verb = verb_of(line);
-        if (verb == "MAIL") mail.from = line;
-        if (verb == "RCPT") mail.to = line;
-        const std::string reply = reply_to(verb);
+        const bool in_order = verb == "MAIL"   ? mail.from.empty()
+                              : verb == "RCPT" ? !mail.from.empty()
+                              : verb == "DATA" ? !mail.to.empty()
+                                               : true;
+        const std::string reply = reply_to(verb, in_order);
+        const bool good = reply.starts_with('2');
+        if (verb == "MAIL" && good) mail.from = line;
+        if (verb == "RCPT" && good) mail.to = line;
+        if (verb == "RSET" || verb == "EHLO") mail = {};
         if (!say(fd, reply)) return;
         if (verb == "QUIT") return;
         if (verb == "DATA" && reply.starts_with("354")) {
             mail.data.clear();
             while (line_from(line) && line != ".")
                 mail.data += (line.starts_with('.') ? line.substr(1) : line) + "\r\n";
-            if (line != ".") return;
+            if (line != ".") {
+                note("(cut) " + mail.data);
+                return;
+            }
             const std::string verdict = reply_to(".");
             if (verdict.starts_with("250")) {
                 const std::lock_guard lock(mutex_);
                 mails_.push_back(mail);
             }
+            mail = {};
             if (!say(fd, verdict)) return;
         }
     }

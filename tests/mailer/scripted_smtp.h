@@ -11,6 +11,10 @@
 //     <drop>       the connection is closed (after what was said before, if anything)
 //     <silent>     nothing more is said until the client goes away
 //     <wait N>     N ms pass, then comes the rest of the reply
+//     <drip N>     the rest of the reply is said octet by octet, one every N ms
+// Where the script says nothing, a command out of its order gets a 503, as servers do: MAIL within a
+// transaction, RCPT without MAIL, DATA without RCPT.
+//
 // A server of this kind listens on 127.0.0.1, serves each connection in its own thread, and stops when it
 // dies.
 
@@ -42,15 +46,16 @@ class ScriptedSmtp {
         std::string from, to;  // the whole command lines
         std::string data;      // with dots unstuffed
     };
-    std::vector<Mail> mails() const;  // that were answered 250
-    std::vector<std::string> commands()
-        const;  // all lines that were no letter's, "CONNECT" for each connection
+    std::vector<Mail> mails() const;              // that were answered 250
+    std::vector<std::string> commands() const;    // all lines that were no letter's, "CONNECT" for each
+                                                  // connection, and "(cut) ...", a letter without its end
     int count(const std::string& command) const;  // how many of them begin with it
+    int reads() const { return reads_; }          // how often it had to wait for more to read
 
  private:
     void accept_all();
     void serve(int fd);
-    std::string reply_to(const std::string& command);
+    std::string reply_to(const std::string& command, bool in_order = true);
     bool say(int fd, std::string reply);
 
     Script script_;
@@ -62,6 +67,7 @@ class ScriptedSmtp {
     std::vector<Mail> mails_;
     std::vector<int> open_;
     std::vector<std::thread> threads_;
+    std::atomic<int> reads_{0};
     std::atomic<bool> stopping_{false};
     std::thread acceptor_;
 };

@@ -348,6 +348,22 @@ TEST_CASE_TEMPLATE("wrong codes are counted by letter, and forgotten with the pe
     CHECK(wrong(999'999) == 1);
 }
 
+TEST_CASE_TEMPLATE("a bounce score is kept by person, and forgotten with her", S, ALL_STORES) {
+    S s;
+    const Id person = sign_up(s.store, "oksana@example.org", make_newsletter(s.store, "morning"));
+    const auto score = [&] { return ask(s.store, [&](Reader& r) { return r.bounce_score(person); }); };
+    CHECK(score().person == person);
+    CHECK(score().points == 0);
+    run(s.store, [&](Transaction& t) { t.set_bounce_score({person, 1, 5, 6}); });
+    run(s.store, [&](Transaction& t) { t.set_bounce_score({person, 2, 7, 8}); });
+    CHECK(score().points == 2);
+    CHECK(score().scored_at == 7);
+    CHECK(score().struck_at == 8);
+    run(s.store, [&](Transaction& t) { t.erase_person(person); });
+    CHECK(score().points == 0);
+    CHECK(score().struck_at == 0);
+}
+
 TEST_CASE_TEMPLATE("requests come back as they were kept, by person, by letter, and those that wait", S,
                    ALL_STORES) {
     S s;

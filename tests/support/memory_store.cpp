@@ -226,6 +226,11 @@ class Unit : public Transaction {
     std::vector<AddressChange> address_changes_of(Id person) override {
         return select(t().address_changes, [&](const AddressChange& c) { return c.person == person; });
     }
+    BounceScore bounce_score(Id person) override {
+        const auto it = t().bounce_scores.find(person);
+        return it == tables_.bounce_scores.end() ? BounceScore{person, 0, 0, 0} : it->second;
+    }
+
     int wrong_codes(Id letter) override {
         const auto it = t().wrong_codes.find(letter);
         return it == tables_.wrong_codes.end() ? 0 : it->second;
@@ -353,6 +358,7 @@ class Unit : public Transaction {
         insert(t().address_changes, c);
     }
     void update(const AddressChange& c) override { existing(t().address_changes, c.id) = c; }
+    void set_bounce_score(const BounceScore& score) override { t().bounce_scores[score.person] = score; }
     void set_wrong_codes(Id letter, int wrong) override { t().wrong_codes[letter] = wrong; }
 
     void add(const Suppression& s) override {
@@ -445,6 +451,7 @@ class Unit : public Transaction {
     void erase_person(Id id) override {
         std::erase_if(t().import_entries, [&](const auto& entry) { return entry.second.person == id; });
         const auto hers = [&](const auto& entry) { return entry.second.person == id; };
+        tables_.bounce_scores.erase(id);
         for (const Request& request : requests_of(id)) tables_.wrong_codes.erase(-request.id);
         for (const Letter& letter : letters_of(id)) tables_.wrong_codes.erase(letter.id);
         std::erase_if(t().subscriptions, hers);

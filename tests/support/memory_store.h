@@ -40,6 +40,7 @@ class MemoryStore : public service::Store {
         std::map<service::Id, service::Letter> letters;
         std::map<service::Id, service::AddressChange> address_changes;
         std::map<service::Id, int> wrong_codes;
+        std::map<service::Id, service::BounceScore> bounce_scores;
         std::vector<service::Suppression> suppressions;
         std::map<service::Id, service::ImportBatch> import_batches;
         std::map<std::pair<service::Id, std::int64_t>, service::ImportEntry> import_entries;
