@@ -602,16 +602,16 @@ std::vector<Letter> Records::letters_of(Id person) {
 }
 
 std::optional<Letter> Records::open_letter(Id person, LetterKind kind) {
-    static const std::string sql =
-        "SELECT " + letter_columns +
-        " FROM letter WHERE person = ?1 AND kind = ?2 AND state IN (0, 1, 3, 5) ORDER BY id LIMIT 1";
+    static const std::string sql = "SELECT " + letter_columns +
+                                   " FROM letter WHERE person = ?1 AND kind = ?2 AND (state = 0 OR state = 1 "
+                                   "OR state = 3 OR state = 5) ORDER BY id LIMIT 1";
     return first(db_.query(sql.c_str(), person, number(kind)), read_letter);
 }
 
 std::vector<Letter> Records::due_letters(TimeMs now, std::size_t limit) {
-    static const std::string sql =
-        "SELECT " + letter_columns +
-        " FROM letter WHERE state IN (0, 3, 5) AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
+    static const std::string sql = "SELECT " + letter_columns +
+                                   " FROM letter WHERE (state = 0 OR state = 3 OR state = 5) AND due_at <= "
+                                   "?1 ORDER BY due_at, id LIMIT ?2";
     return all(db_.query(sql.c_str(), now, number(limit)), read_letter);
 }
 
@@ -622,13 +622,16 @@ std::vector<Letter> Records::leased_letters() {
 
 OutboxCounts Records::outbox(TimeMs now) {
     OutboxCounts counts;
-    auto due =
-        db_.query("SELECT count(*), min(due_at) FROM letter WHERE state IN (0, 3, 5) AND due_at <= ?1", now);
+    auto due = db_.query(
+        "SELECT count(*), min(due_at) FROM letter WHERE (state = 0 OR state = 3 OR state = 5) AND due_at <= "
+        "?1",
+        now);
     if (due.step()) {
         counts.due = due.integer(0);
         counts.oldest_due = due.optional(1);
     }
-    auto later = db_.query("SELECT count(*) FROM letter WHERE state IN (0, 3, 5) AND due_at > ?1", now);
+    auto later = db_.query(
+        "SELECT count(*) FROM letter WHERE (state = 0 OR state = 3 OR state = 5) AND due_at > ?1", now);
     if (later.step()) counts.waiting = counts.due + later.integer(0);
     auto leased = db_.query("SELECT count(*) FROM letter WHERE state = 1");
     if (leased.step()) counts.waiting += leased.integer(0);
@@ -814,9 +817,10 @@ void Records::journal_withdrawal(std::string_view line) {
 // --- the admin's desk -----------------------------------------------------------------------------
 
 std::vector<Letter> Records::open_letters(TimeMs due_after, Id after, std::size_t limit) {
-    static const std::string sql = "SELECT " + letter_columns +
-                                   " FROM letter WHERE state IN (0, 3, 5) AND due_at >= ?1 AND (due_at > ?1 "
-                                   "OR id > ?2) ORDER BY due_at, id LIMIT ?3";
+    static const std::string sql =
+        "SELECT " + letter_columns +
+        " FROM letter WHERE (state = 0 OR state = 3 OR state = 5) AND due_at >= ?1 AND (due_at > ?1 "
+        "OR id > ?2) ORDER BY due_at, id LIMIT ?3";
     return all(db_.query(sql.c_str(), due_after, after, number(limit)), read_letter);
 }
 

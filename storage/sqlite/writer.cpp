@@ -14,7 +14,8 @@ namespace {
 constexpr auto longest_hold = 50ms;   // of the write lock, before other processes get their turn
 constexpr auto lock_poll = 250us;     // how often it is asked for
 constexpr int busy_timeout_ms = 100;  // for who writes without asking the lock, as the sqlite3 shell does
-constexpr int cache_kib = 32 * 1024;
+// Small: a commit walks through all pages of the cache if a page of an index was split in it.
+constexpr int cache_kib = 8 * 1024;
 
 std::uint64_t microseconds(std::chrono::steady_clock::duration time) {
     return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(time).count());
