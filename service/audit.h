@@ -9,8 +9,8 @@
 
 namespace zgoda::service {
 
-// `who` is a user of this machine, or "token NAME"; `what` the verb, as "subscriber erase"; `details` a JSON
-// object that names ids and never addresses.
+// `who` is a user of this machine, or "token NAME (id ID)"; `what` the verb, as "subscriber erase"; `details`
+// a JSON object that names ids and never addresses.
 void audit(Transaction&, const std::string& who, std::string_view what, std::string details, TimeMs now);
 
 // Why `text` can't be the reason of an act: one sentence. A reason is kept for ever, so it is one plain line

@@ -1,5 +1,7 @@
 #include "service/export.h"
 
+#include "service/withdrawal.h"
+
 namespace zgoda::service {
 namespace {
 
@@ -162,6 +164,36 @@ void append_mailchimp(std::string& out, const ExportRow& row, bool raw, const st
         append_cell(out, *url, raw);
     }
     out.append("\r\n");
+}
+
+std::string export_header(const ExportShape& shape) {
+    switch (shape.format) {
+        case ExportShape::Format::csv:
+            return csv_header(!shape.public_url.empty());
+        case ExportShape::Format::mailchimp:
+            return mailchimp_header(shape.mailchimp_file, !shape.public_url.empty());
+        case ExportShape::Format::ndjson:
+            break;
+    }
+    return {};
+}
+
+std::size_t append_rows(std::string& out, Reader& reader, const ExportFilter& filter,
+                        const ExportShape& shape, Id& after, std::size_t limit, const Rules& rules) {
+    std::string url;
+    return reader.export_rows(filter, after, limit, [&](const ExportRow& row) {
+        if (!shape.public_url.empty())
+            url = shape.public_url +
+                  "/unsubscribe?t=" + unsubscribe_token(row.subscription, rules, rules.keys.newest());
+        const std::string* link = url.empty() ? nullptr : &url;
+        if (shape.format == ExportShape::Format::mailchimp)
+            append_mailchimp(out, row, shape.raw, link);
+        else if (shape.format == ExportShape::Format::ndjson)
+            append_ndjson(out, row, link);
+        else
+            append_csv(out, row, shape.raw, link);
+        after = row.subscription;
+    });
 }
 
 }  // namespace zgoda::service

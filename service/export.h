@@ -4,7 +4,8 @@
 #include <string>
 #include <string_view>
 
-#include "service/records.h"
+#include "service/rules.h"
+#include "service/store.h"
 
 namespace zgoda::service {
 
@@ -23,5 +24,20 @@ void append_ndjson(std::string& out, const ExportRow&, const std::string* url);
 // or the cleaned, whose mail bounced. What Mailchimp alone knows stays empty; the newsletter stands in TAGS.
 std::string mailchimp_header(SubscriptionStatus, bool links);
 void append_mailchimp(std::string& out, const ExportRow&, bool raw, const std::string* url);
+
+struct ExportShape {
+    enum class Format { csv, ndjson, mailchimp } format = Format::csv;
+    SubscriptionStatus mailchimp_file = SubscriptionStatus::confirmed;  // see mailchimp_header()
+    bool raw = false;
+    std::string public_url;  // of the unsubscribe links; "": none
+};
+
+// What stands before the first row; "" for NDJSON.
+std::string export_header(const ExportShape&);
+
+// Appends up to `limit` rows, those after the subscription `after`, which becomes the last one appended. How
+// many.
+std::size_t append_rows(std::string& out, Reader&, const ExportFilter&, const ExportShape&, Id& after,
+                        std::size_t limit, const Rules&);
 
 }  // namespace zgoda::service

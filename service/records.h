@@ -226,11 +226,22 @@ struct MailPause {
     TimeMs since = 0;
 };
 
+// A program's right to administer over HTTP; the text that it shows is not kept.
+struct AdminToken {
+    Id id = 0;
+    std::string name;
+    Digest digest{};  // SHA-256 of its text
+    std::vector<TokenScope> scopes;
+    std::vector<std::string> networks;  // empty: from anywhere
+    TimeMs created_at = 0;
+    std::optional<TimeMs> expires_at, revoked_at, last_used_at;
+};
+
 // What an administrator did.
 struct AdminAct {
     Id id = 0;
     TimeMs at = 0;
-    std::string who;      // user of this machine, or "token NAME"
+    std::string who;      // user of this machine, or "token NAME (id ID)"
     std::string what;     // the verb, as "subscriber erase"
     std::string details;  // JSON object: ids, never addresses
 };

@@ -96,6 +96,9 @@ class Reader {
     // and the youngest letter written before this (0: none): what has a smaller id is older still.
     virtual Id last_letter_before(TimeMs created_before) = 0;
 
+    virtual std::vector<AdminToken> admin_tokens() = 0;
+    virtual std::optional<AdminToken> admin_token(const Digest&) = 0;
+
     // Newest first, those before `before` (0: from the newest).
     virtual std::vector<AdminAct> admin_acts(Id before, std::size_t limit) = 0;
 
@@ -147,6 +150,8 @@ class Transaction : public Reader {
     virtual void add(const MailPause&) = 0;  // not an error if it is there already: the older one stays
     virtual void remove(const MailPause&) = 0;
     virtual void add(const AdminAct&) = 0;
+    virtual void add(const AdminToken&) = 0;
+    virtual void update(const AdminToken&) = 0;  // revoked_at and last_used_at
 
     // Of an event: its evidence. Of a request: all of its client but the network. The rest stays.
     virtual void forget_evidence(std::int64_t event) = 0;

@@ -24,6 +24,11 @@ constexpr std::string_view suppression_reasons[] = {"complaint",   "not_me", "ne
 constexpr std::string_view request_states[] = {"open",       "confirmed", "declined", "lapsed",
                                                "suppressed", "honeypot",  "already",  "withdrawn"};
 
+constexpr std::string_view scopes[] = {"newsletters:read",   "newsletters:write",   "subscribers:read",
+                                       "subscribers:write",  "subscribers:confirm", "subscribers:erase",
+                                       "subscribers:export", "signup:write",        "suppressions:write",
+                                       "stats:read"};
+
 constexpr std::string_view import_states[] = {"running", "done", "undoing", "undone"};
 
 template <class Enum>
@@ -59,6 +64,10 @@ std::string_view word(ImportState value) {
     return import_states[static_cast<std::size_t>(value)];
 }
 
+std::string_view word(TokenScope value) {
+    return scopes[static_cast<std::size_t>(value)];
+}
+
 std::optional<SubscriptionStatus> parse_subscription_status(std::string_view text) {
     return find<SubscriptionStatus>(subscription_statuses, text);
 }
@@ -76,6 +85,12 @@ std::optional<SuppressionReason> parse_suppression_reason(std::string_view text)
 }
 std::optional<RequestState> parse_request_state(std::string_view text) {
     return find<RequestState>(request_states, text);
+}
+std::optional<TokenScope> parse_scope(std::string_view text) {
+    return find<TokenScope>(scopes, text);
+}
+std::span<const std::string_view> scope_words() {
+    return scopes;
 }
 
 }  // namespace zgoda::service

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 namespace zgoda::service {
@@ -89,6 +90,20 @@ enum class ImportState : std::uint8_t {
     undone,
 };
 
+// What a token of the admin API may do (service/admin_token.h).
+enum class TokenScope : std::uint8_t {
+    newsletters_read,
+    newsletters_write,
+    subscribers_read,
+    subscribers_write,
+    subscribers_confirm,
+    subscribers_erase,
+    subscribers_export,
+    signup_write,
+    suppressions_write,
+    stats_read,
+};
+
 std::string_view word(SubscriptionStatus);
 std::string_view word(LetterKind);
 std::string_view word(LetterState);
@@ -96,6 +111,7 @@ std::string_view word(EventKind);
 std::string_view word(SuppressionReason);
 std::string_view word(RequestState);
 std::string_view word(ImportState);
+std::string_view word(TokenScope);
 
 std::optional<SubscriptionStatus> parse_subscription_status(std::string_view);
 std::optional<LetterKind> parse_letter_kind(std::string_view);
@@ -103,5 +119,7 @@ std::optional<LetterState> parse_letter_state(std::string_view);
 std::optional<EventKind> parse_event_kind(std::string_view);
 std::optional<SuppressionReason> parse_suppression_reason(std::string_view);
 std::optional<RequestState> parse_request_state(std::string_view);
+std::optional<TokenScope> parse_scope(std::string_view);
+std::span<const std::string_view> scope_words();
 
 }  // namespace zgoda::service

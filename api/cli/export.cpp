@@ -6,7 +6,6 @@
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
 #include "service/story.h"
-#include "service/withdrawal.h"
 
 namespace zgoda::cli {
 
@@ -39,30 +38,19 @@ Exit export_subscribers(const Export& options, const std::string& public_url, co
     }
 
     Output output(options.output);
-    std::string text, url;
-    if (options.mailchimp)
-        text = service::mailchimp_header(*options.status, options.links);
-    else if (!options.ndjson)
-        text = service::csv_header(options.links);
+    service::ExportShape shape;
+    using Format = service::ExportShape::Format;
+    shape.format = options.mailchimp ? Format::mailchimp : options.ndjson ? Format::ndjson : Format::csv;
+    if (options.mailchimp) shape.mailchimp_file = *options.status;
+    shape.raw = options.raw;
+    if (options.links) shape.public_url = public_url;
+    std::string text = service::export_header(shape);
     Progress progress("export", total);
     service::Id after = 0;
     std::int64_t done = 0;
     for (std::size_t count = page; count == page && !output.problem();) {
         service::look(store, [&](service::Reader& reader) {
-            count = reader.export_rows(filter, after, page, [&](const service::ExportRow& row) {
-                if (options.links) {
-                    url = public_url + "/unsubscribe?t=" +
-                          service::unsubscribe_token(row.subscription, rules, rules.keys.newest());
-                }
-                const std::string* link = options.links ? &url : nullptr;
-                if (options.mailchimp)
-                    service::append_mailchimp(text, row, options.raw, link);
-                else if (options.ndjson)
-                    service::append_ndjson(text, row, link);
-                else
-                    service::append_csv(text, row, options.raw, link);
-                after = row.subscription;
-            });
+            count = service::append_rows(text, reader, filter, shape, after, page, rules);
         });
         output.write(text);
         text.clear();

@@ -10,6 +10,8 @@
 #include "api/cli/sending.h"
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
+#include "service/desk.h"
+#include "service/desk_json.h"
 #include "service/embed_script.h"
 #include "service/story.h"
 
@@ -24,57 +26,37 @@ Exit not_found(const std::string& slug) {
                 fmt::format("there is no newsletter {}; `zgoda newsletter list` shows all", printable(slug)));
 }
 
-std::optional<std::string> apply(Newsletter& newsletter, const std::string& locale,
-                                 const std::vector<SettingChange>& changes,
-                                 const service::NewsletterRules& rules) {
-    for (const SettingChange& change : changes) {
-        if (auto problem = service::set_newsletter(newsletter, change.key, locale, change.value, rules))
-            return problem;
+std::vector<service::desk::SettingChange> in_locale(const std::vector<SettingChange>& changes,
+                                                    const std::string& locale) {
+    std::vector<service::desk::SettingChange> out;
+    for (const SettingChange& change : changes) out.push_back({change.key, locale, change.value});
+    return out;
+}
+
+Exit told(const service::desk::NewsletterOutcome& outcome, const std::string& slug) {
+    using Kind = service::desk::NewsletterOutcome::Kind;
+    switch (outcome.kind) {
+        case Kind::done:
+            return Exit::done;
+        case Kind::unknown:
+            return not_found(slug);
+        case Kind::taken:
+            return fail(Exit::failed, outcome.problem);
+        case Kind::refused:
+            break;
     }
-    return std::nullopt;
+    return fail(Exit::usage, outcome.problem);
 }
 
-// For the record of acts.
-std::string act_details(const Newsletter& newsletter) {
-    return boost::json::serialize(
-        boost::json::object{{"newsletter", newsletter.id}, {"slug", newsletter.slug}});
-}
-
-// Changes one newsletter in a unit of work. If `change` says in a sentence why it cannot, nothing is changed,
-// and that is a `refusal`.
-Exit change_newsletter(
-    service::Store& store, const std::string& slug, Exit refusal, const std::string& what,
-    const std::function<std::optional<std::string>(Newsletter&, const service::Newsletters&)>& change) {
-    bool found = false;
-    std::optional<std::string> problem;
+Exit change(service::Store& store, const std::string& slug, const service::desk::NewsletterChange& wanted,
+            const service::NewsletterRules& rules) {
+    service::desk::NewsletterOutcome outcome;
     const std::string who = admin_name();
     const service::TimeMs now = clock_now();
     service::run(store, [&](service::Transaction& tx) {
-        const auto all = tx.newsletters();
-        const Newsletter* existing = all->find(slug);
-        found = existing != nullptr;
-        if (!found) return;
-        Newsletter changed = *existing;
-        problem = change(changed, *all);
-        if (problem) return;
-        tx.update(changed);
-        service::audit(tx, who, what, act_details(changed), now);
+        outcome = service::desk::change_newsletter(tx, who, slug, wanted, rules, now);
     });
-    if (!found) return not_found(slug);
-    return problem ? fail(refusal, *problem) : Exit::done;
-}
-
-boost::json::object json_of(const Newsletter& newsletter) {
-    boost::json::object settings;
-    for (const auto& [key_and_locale, value] : newsletter.settings) {
-        const auto& [key, locale] = key_and_locale;
-        if (!settings.contains(key)) settings[key] = boost::json::object();
-        settings[key].as_object()[locale] = value;
-    }
-    return {{"slug", newsletter.slug},
-            {"open", newsletter.open},
-            {"aliases", boost::json::value_from(newsletter.aliases)},
-            {"settings", std::move(settings)}};
+    return told(outcome, slug);
 }
 
 // A TOML basic string.
@@ -116,36 +98,21 @@ std::string toml_of(const Newsletter& newsletter) {
 
 Exit newsletter_add(const NewsletterAdd& options, const service::NewsletterRules& rules,
                     service::Store& store) {
-    if (const auto problem = service::slug_problem(options.slug)) return fail(Exit::usage, *problem);
-    Newsletter newsletter;
-    newsletter.slug = options.slug;
-    if (const auto problem = apply(newsletter, options.locale, options.settings, rules))
-        return fail(Exit::usage, *problem);
-
-    bool taken = false;
+    service::desk::NewsletterOutcome outcome;
+    const auto settings = in_locale(options.settings, options.locale);
     const std::string who = admin_name();
     const service::TimeMs now = clock_now();
     service::run(store, [&](service::Transaction& tx) {
-        taken = tx.newsletters()->find(options.slug) != nullptr;
-        if (taken) return;
-        newsletter.id = tx.new_id();
-        tx.add(newsletter);
-        service::audit(tx, who, "newsletter add", act_details(newsletter), now);
+        outcome = service::desk::add_newsletter(tx, who, options.slug, settings, rules, now);
     });
-    if (!taken) return Exit::done;
-    return fail(Exit::failed,
-                fmt::format("there is a newsletter {0} already; `zgoda newsletter edit {0}` changes it",
-                            options.slug));
+    if (outcome.kind == service::desk::NewsletterOutcome::Kind::taken)
+        outcome.problem += fmt::format("; `zgoda newsletter edit {}` changes it", options.slug);
+    return told(outcome, options.slug);
 }
 
 Exit newsletter_edit(const NewsletterEdit& options, const service::NewsletterRules& rules,
                      service::Store& store) {
-    std::string what = "newsletter edit";
-    for (const SettingChange& change : options.settings) what += " " + change.key;
-    return change_newsletter(store, options.slug, Exit::usage, what,
-                             [&](Newsletter& newsletter, const service::Newsletters&) {
-                                 return apply(newsletter, options.locale, options.settings, rules);
-                             });
+    return change(store, options.slug, {"", {}, in_locale(options.settings, options.locale)}, rules);
 }
 
 Exit newsletter_list(const NewsletterList& options, service::Store& store) {
@@ -153,7 +120,7 @@ Exit newsletter_list(const NewsletterList& options, service::Store& store) {
     service::look(store, [&](service::Reader& reader) { all = reader.newsletters(); });
     if (options.json) {
         boost::json::array list;
-        for (const Newsletter& newsletter : all->all()) list.push_back(json_of(newsletter));
+        for (const Newsletter& newsletter : all->all()) list.push_back(service::desk::json_of(newsletter));
         fmt::print("{}\n", boost::json::serialize(list));
         return Exit::done;
     }
@@ -172,7 +139,7 @@ Exit newsletter_show(const NewsletterShow& options, service::Store& store) {
     const Newsletter* newsletter = all->find(options.slug);
     if (newsletter == nullptr) return not_found(options.slug);
     if (options.json) {
-        fmt::print("{}\n", boost::json::serialize(json_of(*newsletter)));
+        fmt::print("{}\n", boost::json::serialize(service::desk::json_of(*newsletter)));
         return Exit::done;
     }
     if (options.toml) {
@@ -190,30 +157,11 @@ Exit newsletter_show(const NewsletterShow& options, service::Store& store) {
 }
 
 Exit newsletter_rename(const NewsletterRename& options, service::Store& store) {
-    if (const auto problem = service::slug_problem(options.new_slug)) return fail(Exit::usage, *problem);
-    return change_newsletter(
-        store, options.old_slug, Exit::failed, "newsletter rename",
-        [&](Newsletter& newsletter, const service::Newsletters& all) -> std::optional<std::string> {
-            const Newsletter* owner = all.find(options.new_slug);
-            if (owner != nullptr && owner->id != newsletter.id) {
-                return fmt::format("{} belongs to the newsletter {} already; take another slug",
-                                   options.new_slug, owner->slug);
-            }
-            if (newsletter.slug == options.new_slug) return std::nullopt;
-            std::erase(newsletter.aliases, options.new_slug);
-            newsletter.aliases.push_back(newsletter.slug);
-            newsletter.slug = options.new_slug;
-            return std::nullopt;
-        });
+    return change(store, options.old_slug, {options.new_slug, {}, {}}, {});
 }
 
 Exit newsletter_open(const NewsletterOpen& options, service::Store& store) {
-    return change_newsletter(store, options.slug, Exit::usage,
-                             options.open ? "newsletter open" : "newsletter close",
-                             [&](Newsletter& newsletter, const service::Newsletters&) {
-                                 newsletter.open = options.open;
-                                 return std::optional<std::string>();
-                             });
+    return change(store, options.slug, {"", options.open, {}}, {});
 }
 
 Exit newsletter_embed(const NewsletterEmbed& options, const config::Settings& settings,

@@ -8,20 +8,13 @@
 #include "api/cli/address.h"
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
+#include "service/desk_json.h"
 #include "service/story.h"
 
 namespace zgoda::cli {
 namespace {
 
 using By = service::StatsQuery::By;
-
-boost::json::object json_of(const service::Funnel& funnel) {
-    return {{"signups", funnel.signups},
-            {"letters", funnel.letters},
-            {"confirmed", funnel.confirmed},
-            {"bounced", funnel.bounced},
-            {"left", funnel.left}};
-}
 
 // As long as its signups are many beside the largest; full as far as they were confirmed.
 std::string bar(const service::Funnel& funnel, std::int64_t largest) {
@@ -60,16 +53,7 @@ Exit stats(const Stats& options, const std::vector<std::string>& origins, servic
     }
     const service::Stats stats = service::funnel(store, query);
     if (options.json) {
-        boost::json::array rows;
-        for (const auto& [name, funnel] : stats.rows) {
-            boost::json::object row = json_of(funnel);
-            row["name"] = name;
-            rows.push_back(std::move(row));
-        }
-        fmt::print("{}\n",
-                   boost::json::serialize(boost::json::object{{"since", service::rfc3339(query.since)},
-                                                              {"total", json_of(stats.all)},
-                                                              {"rows", std::move(rows)}}));
+        fmt::print("{}\n", boost::json::serialize(service::desk::json_of(stats, query.since)));
         return Exit::done;
     }
 

@@ -6,20 +6,16 @@
 #include "api/cli/admin.h"
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
+#include "service/desk.h"
+#include "service/desk_json.h"
 #include "service/ledger.h"
 #include "service/signup.h"
 #include "service/story.h"
-#include "service/withdrawal.h"
 
 namespace zgoda::cli {
 namespace {
 
 using service::printable;
-
-boost::json::value json_time(const std::optional<service::TimeMs>& time) {
-    if (!time) return nullptr;
-    return boost::json::value(service::rfc3339(*time));
-}
 
 std::string slug_of(const service::Newsletters& newsletters, service::Id id) {
     const service::Newsletter* newsletter = newsletters.find(id);
@@ -44,32 +40,15 @@ Found find(const service::EmailAddress& address, const service::Rules& rules, se
 }
 
 void print_json(const Found& found) {
-    const service::Person& person = *found.story.person;
+    boost::json::object person = service::desk::json_of(*found.story.person);
     boost::json::array subscriptions, suppressions;
-    for (const service::Subscription& one : found.story.subscriptions) {
-        subscriptions.push_back(
-            {{"newsletter", slug_of(*found.newsletters, one.newsletter)},
-             {"status", service::word(one.status)},
-             {"signed_up_at", json_time(one.signed_up_at)},
-             {"confirmed_at", json_time(one.confirmed_at)},
-             {"unsubscribed_at", json_time(one.unsubscribed_at)},
-             {"source", one.source},
-             {"form", one.form},
-             {"fields", one.fields.empty() ? boost::json::object() : boost::json::parse(one.fields)}});
-    }
-    for (const service::Suppression& one : found.story.suppressions) {
-        suppressions.push_back({{"reason", service::word(one.reason)}, {"at", json_time(one.at)}});
-    }
-    fmt::print("{}\n",
-               boost::json::serialize(boost::json::object{{"id", person.id},
-                                                          {"address", person.address},
-                                                          {"envelope", person.envelope},
-                                                          {"name", person.name},
-                                                          {"locale", person.locale},
-                                                          {"created_at", json_time(person.created_at)},
-                                                          {"proven_at", json_time(person.proven_at)},
-                                                          {"subscriptions", std::move(subscriptions)},
-                                                          {"suppressions", std::move(suppressions)}}));
+    for (const service::Subscription& one : found.story.subscriptions)
+        subscriptions.push_back(service::desk::json_of(one, *found.newsletters));
+    for (const service::Suppression& one : found.story.suppressions)
+        suppressions.push_back({{"reason", service::word(one.reason)}, {"at", service::rfc3339(one.at)}});
+    person["subscriptions"] = std::move(subscriptions);
+    person["suppressions"] = std::move(suppressions);
+    fmt::print("{}\n", boost::json::serialize(person));
 }
 
 }  // namespace
@@ -113,7 +92,7 @@ Exit subscriber_explain(const SubscriberExplain& options, const service::Rules& 
     boost::json::array lines;
     for (const service::StoryLine& line : found.story.lines) {
         if (options.json)
-            lines.push_back({{"at", service::rfc3339(line.at)}, {"text", line.text}});
+            lines.push_back(service::desk::json_of(line));
         else
             fmt::print("{}  {}\n", service::rfc3339(line.at), line.text);
     }
@@ -155,12 +134,7 @@ Exit subscriber_unsubscribe(const SubscriberUnsubscribe& options, const service:
     int ended = 0;
     service::run(store, [&](service::Transaction& tx) {
         const auto person = tx.person_by_key(address->addr_key);
-        ended = person ? service::unsubscribe(tx, *person, from, rules, moment) : 0;
-        if (ended == 0) return;
-        service::audit(tx, who, "subscriber unsubscribe",
-                       fmt::format(R"({{"person":{},"newsletter":{},"ended":{}}})", person->id,
-                                   from ? std::to_string(*from) : "null", ended),
-                       moment.now);
+        ended = person ? service::desk::unsubscribe(tx, who, *person, from, rules, moment) : 0;
     });
     fmt::print("{} subscription{} ended\n", ended, ended == 1 ? "" : "s");
     return Exit::done;
@@ -240,9 +214,7 @@ Exit subscriber_erase(const SubscriberErase& options, const service::Rules& rule
         const auto person = tx.person_by_key(address->addr_key);
         known = person.has_value();
         if (!known) return;
-        service::erase(tx, *person, rules, moment);
-        service::audit(tx, who, "subscriber erase", fmt::format(R"({{"person":{}}})", person->id),
-                       moment.now);
+        service::desk::erase(tx, who, *person, rules, moment);
     });
     if (!known) return nobody(*address);
     fmt::print("erased\n");

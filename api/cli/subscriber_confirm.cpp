@@ -4,7 +4,7 @@
 #include "api/cli/admin.h"
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
-#include "service/evidence.h"
+#include "service/desk.h"
 #include "service/story.h"
 
 namespace zgoda::cli {
@@ -13,8 +13,8 @@ Exit subscriber_confirm(const SubscriberConfirm& options, const service::Rules& 
                         service::Store& store) {
     const auto address = read_address(options.address, rules);
     if (!address) return Exit::usage;
-    if (options.evidence.find_first_not_of(' ') == std::string::npos)
-        return fail(Exit::usage, "say what proves it: --evidence 'signed card of 3 May, folder 12'");
+    if (const auto problem = service::desk::evidence_problem(options.evidence))
+        return fail(Exit::usage, *problem);
     std::optional<service::Id> newsletter;
     bool found = true;
     service::look(store, [&](service::Reader& reader) {
@@ -38,15 +38,11 @@ Exit subscriber_confirm(const SubscriberConfirm& options, const service::Rules& 
         const auto person = tx.person_by_key(address->addr_key);
         known = person.has_value();
         if (!known) return;
-        outcome = service::confirm_by_evidence(tx, *person, newsletter, options.evidence, rules, moment);
+        outcome = service::desk::confirm(tx, who, *person, newsletter, options.evidence, rules, moment);
         slugs.clear();
         if (outcome.kind != service::Evidenced::confirmed) return;
         const auto all = tx.newsletters();
         for (const service::Id id : outcome.newsletters) slugs += " " + all->find(id)->slug;
-        service::audit(tx, who, "subscriber confirm",
-                       fmt::format(R"({{"person":{},"newsletters":[{}]}})", person->id,
-                                   fmt::join(outcome.newsletters, ",")),
-                       moment.now);
     });
     if (!known) return nobody(*address);
     switch (outcome.kind) {

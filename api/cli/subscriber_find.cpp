@@ -1,41 +1,16 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <boost/json.hpp>
-#include <cctype>
 
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
+#include "service/desk.h"
 #include "service/story.h"
 
 namespace zgoda::cli {
-namespace {
-
-// Somewhere in `text`; `*` stands for anything.
-bool contains(std::string_view text, std::string_view pattern) {
-    std::size_t from = 0;
-    while (!pattern.empty()) {
-        const std::size_t star = std::min(pattern.find('*'), pattern.size());
-        const std::size_t found = text.find(pattern.substr(0, star), from);
-        if (found == text.npos) return false;
-        from = found + star;
-        pattern.remove_prefix(std::min(star + 1, pattern.size()));
-    }
-    return true;
-}
-
-std::string lower(std::string_view text) {
-    std::string out(text);
-    std::transform(out.begin(), out.end(), out.begin(),
-                   [](unsigned char c) { return static_cast<char>(c < 0x80 ? std::tolower(c) : c); });
-    return out;
-}
-
-}  // namespace
-
 Exit subscriber_find(const SubscriberFind& options, service::Store& store) {
     constexpr std::size_t page = 5000;
-    const std::string pattern = lower(options.pattern);
+    const service::desk::Pattern pattern(options.pattern);
     std::size_t found = 0;
     service::Id after = 0;
     bool more = false;
@@ -46,10 +21,7 @@ Exit subscriber_find(const SubscriberFind& options, service::Store& store) {
             const auto newsletters = reader.newsletters();
             const auto people = reader.people(after, page);
             for (const service::Person& person : people) {
-                const bool hit =
-                    contains(person.addr_key, pattern) || contains(lower(person.address), pattern) ||
-                    contains(lower(person.name), pattern) || std::to_string(person.id) == options.pattern;
-                if (!hit) continue;
+                if (!pattern.fits(person)) continue;
                 std::string subscriptions;
                 for (const service::Subscription& one : reader.subscriptions_of(person.id)) {
                     const service::Newsletter* newsletter = newsletters->find(one.newsletter);

@@ -6,21 +6,10 @@
 #include "api/cli/admin.h"
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
-#include "service/pending.h"
-#include "service/suppression.h"
+#include "service/desk.h"
+#include "service/desk_json.h"
 
 namespace zgoda::cli {
-namespace {
-
-// For the record: her id, or none for an address that nobody here has.
-std::string act_details(service::Reader& reader, const service::EmailAddress& address,
-                        const std::string& reason) {
-    const auto person = reader.person_by_key(address.addr_key);
-    return fmt::format(R"({{"person":{},"reason":{}}})", person ? std::to_string(person->id) : "null",
-                       service::json_string(reason));
-}
-
-}  // namespace
 
 Exit suppress_add(const SuppressAdd& options, const service::Rules& rules, service::Store& store) {
     const auto address = read_address(options.address, rules);
@@ -32,9 +21,8 @@ Exit suppress_add(const SuppressAdd& options, const service::Rules& rules, servi
     std::size_t subscriptions = 0;
     service::run(store, [&](service::Transaction& tx) {
         subscriptions = 0;
-        added = service::suppress(tx, *address, options.reason, rules, moment);
+        added = service::desk::suppress(tx, who, *address, options.reason, rules, moment);
         if (!added) return;
-        service::audit(tx, who, "suppress add", act_details(tx, *address, options.reason), moment.now);
         const auto person = tx.person_by_key(address->addr_key);
         if (!person) return;
         for (const service::Subscription& one : tx.subscriptions_of(person->id))
@@ -59,9 +47,7 @@ Exit suppress_remove(const SuppressRemove& options, const service::Rules& rules,
     const std::string who = admin_name();
     std::vector<service::SuppressionReason> lifted;
     service::run(store, [&](service::Transaction& tx) {
-        lifted = service::lift_suppressions(tx, *address, options.reason, rules, moment);
-        if (lifted.empty()) return;
-        service::audit(tx, who, "suppress remove", act_details(tx, *address, options.reason), moment.now);
+        lifted = service::desk::lift_suppressions(tx, who, *address, options.reason, rules, moment);
     });
     if (lifted.empty()) {
         return fail(Exit::not_found,
@@ -82,16 +68,11 @@ Exit suppress_list(const SuppressList& options, const service::Rules& rules, ser
     }
     const auto print = [&](const service::Suppression& one) {
         if (options.reason && one.reason != *options.reason) return;
-        const std::string key = service::to_hex(one.key);
         if (options.json) {
-            fmt::print("{}\n",
-                       boost::json::serialize(boost::json::object{{"key", key},
-                                                                  {"key_id", one.key_id},
-                                                                  {"reason", service::word(one.reason)},
-                                                                  {"at", service::rfc3339(one.at)}}));
+            fmt::print("{}\n", boost::json::serialize(service::desk::json_of(one)));
         } else {
             fmt::print("{}  {:<11}  {}\n", service::rfc3339(one.at), service::word(one.reason),
-                       key.substr(0, 16));
+                       service::to_hex(one.key).substr(0, 16));
         }
     };
     if (address) {

@@ -945,6 +945,68 @@ void Records::add(const AdminAct& a) {
             a.who, a.what, a.details);
 }
 
+namespace {
+
+const std::string token_columns =
+    "id, name, digest, scopes, networks, created_at, expires_at, revoked_at, last_used_at";
+
+std::vector<std::string> words_of(std::string_view text) {
+    std::vector<std::string> words;
+    while (!text.empty()) {
+        const auto end = std::min(text.find(' '), text.size());
+        words.emplace_back(text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return words;
+}
+
+AdminToken read_token(const Query& row) {
+    AdminToken token;
+    token.id = row.integer(0);
+    token.name = row.text(1);
+    token.digest = row.bytes<32>(2);
+    for (const std::string& text : words_of(row.text(3))) {
+        const auto scope = parse_scope(text);
+        if (!scope) throw StorageError("the database has a scope that this program does not know: " + text);
+        token.scopes.push_back(*scope);
+    }
+    token.networks = words_of(row.text(4));
+    token.created_at = row.integer(5);
+    token.expires_at = row.optional(6);
+    token.revoked_at = row.optional(7);
+    token.last_used_at = row.optional(8);
+    return token;
+}
+
+}  // namespace
+
+std::vector<AdminToken> Records::admin_tokens() {
+    static const std::string sql = "SELECT " + token_columns + " FROM admin_token ORDER BY id";
+    return all(db_.query(sql.c_str()), read_token);
+}
+
+std::optional<AdminToken> Records::admin_token(const Digest& digest) {
+    static const std::string sql = "SELECT " + token_columns + " FROM admin_token WHERE digest = ?1";
+    return first(db_.query(sql.c_str(), digest), read_token);
+}
+
+void Records::add(const AdminToken& token) {
+    std::string scopes, networks;
+    for (const TokenScope scope : token.scopes) scopes.append(scopes.empty() ? "" : " ").append(word(scope));
+    for (const std::string& network : token.networks)
+        networks.append(networks.empty() ? "" : " ").append(network);
+    db_.run(
+        "INSERT INTO admin_token (id, name, digest, scopes, networks, created_at, expires_at, revoked_at, "
+        "last_used_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        token.id, token.name, token.digest, scopes, networks, token.created_at, token.expires_at,
+        token.revoked_at, token.last_used_at);
+}
+
+void Records::update(const AdminToken& token) {
+    db_.run("UPDATE admin_token SET revoked_at = ?2, last_used_at = ?3 WHERE id = ?1", token.id,
+            token.revoked_at, token.last_used_at);
+}
+
 // --- imports -------------------------------------------------------------------------------------
 
 std::optional<ImportBatch> Records::import_batch(Id id) {

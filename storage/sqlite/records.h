@@ -77,6 +77,8 @@ class Records final : public service::Transaction {
                                               std::size_t limit) override;
     std::vector<std::string> budget_keys(std::string_view after, std::size_t limit) override;
     service::Id last_letter_before(service::TimeMs created_before) override;
+    std::vector<service::AdminToken> admin_tokens() override;
+    std::optional<service::AdminToken> admin_token(const service::Digest&) override;
     std::vector<service::AdminAct> admin_acts(service::Id before, std::size_t limit) override;
 
     std::vector<service::Subscription> ended_pauses(service::TimeMs now, std::size_t limit) override;
@@ -124,6 +126,8 @@ class Records final : public service::Transaction {
     void add(const service::MailPause&) override;
     void remove(const service::MailPause&) override;
     void add(const service::AdminAct&) override;
+    void add(const service::AdminToken&) override;
+    void update(const service::AdminToken&) override;
     void forget_evidence(std::int64_t event) override;
     void forget_evidence(const service::Request&) override;
     void remove_letter(service::Id) override;

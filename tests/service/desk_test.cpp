@@ -1,5 +1,6 @@
 // The administrator's rules: the stop switch, retention, what a restore replays, who may come back, the
 // funnel.
+#include "service/desk.h"
 #include "service/audit.h"
 #include "service/evidence.h"
 #include "service/mail_pause.h"
@@ -400,5 +401,54 @@ TEST_CASE("a reason says something, in one line, and names nobody") {
     for (const std::string& text : {std::string(), std::string("  "), std::string("ada@example.org"),
                                     std::string("two\nlines"), std::string("\xff"), std::string(201, 'x')}) {
         CHECK(reason_problem(text));
+    }
+}
+
+TEST_SUITE("acts of administrators") {
+    TEST_CASE("a newsletter is changed as a whole or not at all") {
+        World world;
+        const auto change = [&](const desk::NewsletterChange& wanted) {
+            desk::NewsletterOutcome outcome;
+            run(world.store, [&](Transaction& tx) {
+                outcome = desk::change_newsletter(tx, "root", "daily", wanted, {}, world.now);
+            });
+            return outcome;
+        };
+        using Kind = desk::NewsletterOutcome::Kind;
+        CHECK(change({"weekly", {}, {{"name", "", "New"}}}).kind == Kind::taken);
+        CHECK(change({"Fresh", {}, {{"name", "", "New"}}}).at == "slug");
+        CHECK(change({"fresh", false, {{"name", "", "New"}, {"colour", "", "red"}}}).at == "colour");
+        look(world.store, [](Reader& reader) {
+            const Newsletter daily = *reader.newsletters()->find("daily");
+            CHECK(daily.open);
+            CHECK(daily.name("en") == "The daily");
+        });
+        CHECK(world.store.tables.admin_acts.empty());
+        CHECK(change({"", true, {}}).kind == Kind::done);
+        CHECK(world.store.tables.admin_acts.empty());  // it was open already
+        const auto done = change({"fresh", false, {{"name", "", "New"}}});
+        CHECK(done.newsletter.slug == "fresh");
+        CHECK(done.newsletter.aliases == std::vector<std::string>{"daily"});
+        CHECK(world.store.tables.admin_acts.size() == 3);
+    }
+
+    TEST_CASE("a pattern is looked for in address, name and id") {
+        Person person;
+        person.id = 17;
+        person.addr_key = "ada.lovelace@example.org";
+        person.address = "Ada.Lovelace@example.org";
+        person.name = "Countess";
+        for (const char* hit : {"ada", "LOVE", "ada*example", "count", "17", "*"})
+            CHECK(desk::Pattern(hit).fits(person));
+        for (const char* miss : {"bob", "example*ada", "1", "170"})
+            CHECK_FALSE(desk::Pattern(miss).fits(person));
+    }
+
+    TEST_CASE("evidence is words, and not too many") {
+        CHECK_FALSE(desk::evidence_problem("signed card of 3 May"));
+        CHECK(desk::evidence_problem(" \n"));
+        CHECK(desk::evidence_problem("\xFF"));
+        CHECK_FALSE(desk::evidence_problem(std::string(1000, 'x')));
+        CHECK(desk::evidence_problem(std::string(1001, 'x')));
     }
 }

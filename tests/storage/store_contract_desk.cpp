@@ -228,3 +228,51 @@ TEST_CASE_TEMPLATE("acts of administrators come newest first", S, ALL_STORES) {
     REQUIRE(rest.size() == 1);
     CHECK(rest[0].what == "first");
 }
+
+TEST_CASE_TEMPLATE("tokens are found by their digest, and end", S, ALL_STORES) {
+    S s;
+    Id id = 0;
+    run(s.store, [&](Transaction& t) {
+        AdminToken token;
+        token.id = id = t.new_id();
+        token.name = "nightly";
+        token.digest = Digest{7};
+        token.scopes = {TokenScope::stats_read, TokenScope::newsletters_read};
+        token.networks = {"203.0.113.0/24", "2001:db8::/32"};
+        token.created_at = 5;
+        token.expires_at = 9;
+        t.add(token);
+        token.id = t.new_id();
+        token.digest = Digest{8};
+        token.networks.clear();
+        token.expires_at.reset();
+        t.add(token);
+    });
+    const auto found = ask(s.store, [](Reader& r) { return r.admin_token(Digest{7}); });
+    REQUIRE(found);
+    CHECK(found->id == id);
+    CHECK(found->name == "nightly");
+    CHECK(found->digest == Digest{7});
+    CHECK(found->scopes == std::vector<TokenScope>{TokenScope::stats_read, TokenScope::newsletters_read});
+    CHECK(found->networks == std::vector<std::string>{"203.0.113.0/24", "2001:db8::/32"});
+    CHECK(found->created_at == 5);
+    CHECK(found->expires_at == 9);
+    CHECK_FALSE(found->revoked_at);
+    CHECK_FALSE(found->last_used_at);
+    CHECK_FALSE(ask(s.store, [](Reader& r) { return r.admin_token(Digest{9}); }));
+    run(s.store, [&](Transaction& t) {
+        AdminToken token = t.admin_tokens().front();
+        token.revoked_at = 11;
+        token.last_used_at = 10;
+        token.name = "is never changed";
+        t.update(token);
+    });
+    const auto all = ask(s.store, [](Reader& r) { return r.admin_tokens(); });
+    REQUIRE(all.size() == 2);
+    CHECK(all[0].revoked_at == 11);
+    CHECK(all[0].last_used_at == 10);
+    CHECK(all[0].name == "nightly");
+    CHECK(all[1].networks.empty());
+    CHECK_FALSE(all[1].expires_at);
+    CHECK_FALSE(all[1].revoked_at);
+}

@@ -206,6 +206,15 @@ class Unit : public Transaction {
         }
         return last;
     }
+    std::vector<AdminToken> admin_tokens() override {
+        return select(t().admin_tokens, [](const AdminToken&) { return true; });
+    }
+    std::optional<AdminToken> admin_token(const Digest& digest) override {
+        for (const auto& [id, token] : t().admin_tokens) {
+            if (token.digest == digest) return token;
+        }
+        return std::nullopt;
+    }
     std::vector<AdminAct> admin_acts(Id before, std::size_t limit) override {
         auto acts = t().admin_acts;
         std::erase_if(acts, [&](const AdminAct& a) { return before != 0 && a.id >= before; });
@@ -387,6 +396,12 @@ class Unit : public Transaction {
     void remove(const MailPause& p) override {
         std::erase_if(t().mail_pauses,
                       [&](const MailPause& other) { return other.scope == p.scope && other.name == p.name; });
+    }
+    void add(const AdminToken& a) override { t().admin_tokens[a.id] = a; }
+    void update(const AdminToken& a) override {
+        AdminToken& kept = existing(t().admin_tokens, a.id);
+        kept.revoked_at = a.revoked_at;
+        kept.last_used_at = a.last_used_at;
     }
     void add(const AdminAct& a) override { t().admin_acts.push_back(a); }
     void forget_evidence(std::int64_t event) override {

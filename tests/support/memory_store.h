@@ -50,6 +50,7 @@ class MemoryStore : public service::Store {
         service::MailerNote note;
         std::vector<service::MailPause> mail_pauses;
         std::vector<service::AdminAct> admin_acts;
+        std::map<service::Id, service::AdminToken> admin_tokens;
     };
     Tables tables;  // what is kept: tests may look, and change what no unit of work would
 
