@@ -586,6 +586,47 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
         command.verb = verify_options;
     });
 
+    CLI::App* token = group_of("token", "Keys of programs that administer over HTTP: create, list, revoke.");
+    TokenCreate token_options;
+    std::vector<std::string> scopes;
+    std::string life;
+    verb = verb_of(token, "create",
+                   "Makes a token and prints it, once: only its SHA-256 is kept. A program sends it to the "
+                   "private listener as `Authorization: Bearer ...`.");
+    verb->add_option("NAME", token_options.wish.name, "what the record of acts calls it")->required();
+    const auto words = service::scope_words();
+    verb->add_option("--scope", scopes,
+                     fmt::format("what it may do, one or several: {}", fmt::join(words, ", ")))
+        ->type_name("SCOPE ...")
+        ->delimiter(',')
+        ->required()
+        ->check(CLI::IsMember(std::vector<std::string>(words.begin(), words.end())));
+    verb->add_option("--expires", life, "ends by itself after this time, such as 90d; else never")
+        ->type_name("TIME")
+        ->check([](const std::string& text) {
+            return service::parse_duration(text) ? "" : "wants a span of time such as 12h or 90d";
+        });
+    verb->add_option("--network", token_options.wish.networks,
+                     "works only from here, one or several: 203.0.113.0/24, 2001:db8::/32, an address")
+        ->type_name("CIDR ...")
+        ->delimiter(',');
+    verb->callback([&] {
+        for (const std::string& scope : scopes)
+            token_options.wish.scopes.push_back(service::parse_scope(scope).value());
+        token_options.wish.life = service::parse_duration(life);
+        command.verb = token_options;
+    });
+
+    TokenList token_list_options;
+    verb = verb_of(token, "list", "All tokens: scopes, networks, expiry, last use. Never the token itself.");
+    verb->add_flag("--json", token_list_options.json, json_help);
+    runs(verb, token_list_options);
+
+    TokenRevoke token_revoke_options;
+    verb = verb_of(token, "revoke", "Ends a token at once.");
+    verb->add_option("TOKEN", token_revoke_options.token, "its name or id")->required();
+    runs(verb, token_revoke_options);
+
     Stats stats_options;
     std::string by = "newsletter";
     verb =

@@ -13,6 +13,7 @@
 
 #include "api/cli/log.h"
 #include "config/settings.h"
+#include "service/admin_token.h"
 #include "service/import.h"
 #include "service/rules.h"
 #include "service/stats.h"
@@ -251,6 +252,20 @@ struct ConsentVerify {
 Exit consent_show(const ConsentShow&, const service::Rules&, service::Store&);
 Exit consent_verify(const ConsentVerify&, const service::Keyring&, service::Store&);
 
+struct TokenCreate {
+    service::AdminTokenWish wish;
+};
+struct TokenList {
+    bool json = false;
+};
+struct TokenRevoke {
+    std::string token;  // name or id
+};
+// Prints the new token, which nobody can see again.
+Exit token_create(const TokenCreate&, service::Store&);
+Exit token_list(const TokenList&, service::Store&);
+Exit token_revoke(const TokenRevoke&, service::Store&);
+
 struct Stats {
     std::string newsletter;  // "": all
     std::int64_t days = 30;
@@ -314,6 +329,7 @@ using Verb =
                  NewsletterRename, NewsletterOpen, NewsletterEmbed, Export, SubscriberShow, SubscriberExplain,
                  SubscriberUnsubscribe, SubscriberResend, SubscriberErase, ConsentShow, ConsentVerify,
                  MailPause, SubscriberFind, SubscriberConfirm, SuppressAdd, SuppressRemove, SuppressList,
-                 Stats, Audit, Purge, Backup, Restore, KeysRotate, Bounces, Migrate, CheckConfig>;
+                 TokenCreate, TokenList, TokenRevoke, Stats, Audit, Purge, Backup, Restore, KeysRotate,
+                 Bounces, Migrate, CheckConfig>;
 
 }  // namespace zgoda::cli
