@@ -12,4 +12,7 @@ const std::map<std::string_view, std::string_view>& builtin_files();
 // The one file bounce_rules.toml (bounce_rules.h).
 const std::map<std::string_view, std::string_view>& builtin_bounce_rules();
 
+// The one file docs/openapi.json, which the private listener shows.
+const std::map<std::string_view, std::string_view>& builtin_openapi();
+
 }  // namespace zgoda::config

@@ -18,6 +18,7 @@
 #include "api/http/private_api.h"
 #include "api/http/public_api.h"
 #include "api/http/server.h"
+#include "config/builtin.h"
 #include "config/key_file.h"
 #include "config/locales.h"
 
@@ -145,14 +146,21 @@ Exit serve(const Serve& options, const config::Settings& settings, const service
     http::Server public_server(network, std::move(public_listener),
                                http::public_api(std::move(public_options)));
 
-    http::PrivateOptions private_options{*store, metrics, settings.storage.url.file.parent_path()};
+    http::PrivateOptions private_options{*store, rules, metrics, settings.storage.url.file.parent_path()};
     private_options.queue_depth = [&store = *store] {
         return static_cast<std::int64_t>(store.stats().queue_depth);
     };
     private_options.connections = [&public_server] {
         return static_cast<std::int64_t>(public_server.connections());
     };
+    private_options.newsletter_rules = newsletter_rules_of(settings, rules.texts);
+    private_options.public_url = settings.server.public_url;
+    private_options.origins = settings.server.allowed_origins;
+    private_options.origins.push_back(settings.server.public_url);
+    private_options.openapi = config::builtin_openapi().at("openapi.json");
     http::Options private_listener = listener(settings.server.private_listen, settings, metrics, log);
+    private_listener.limits.body = 1024 * 1024;
+    private_listener.max_connections = 256;  // each may bring a body of that size
     private_listener.hosts = http::private_hosts(settings.server.private_listen);
     http::Server private_server(network, std::move(private_listener),
                                 http::private_api(std::move(private_options)));

@@ -1,4 +1,5 @@
-// A request as handlers see it and the response they give back: plain values, no stream behind them.
+// A request as handlers see it and the response they give back: plain values, no stream behind them but for
+// one that is too large to be held.
 //
 // A Request is made by the session after the framing rules (framing.h) have passed. Everything a decision may
 // rest on (host, origin, authorization, x_forwarded_for) was copied before the body was read, so no chunked
@@ -6,6 +7,8 @@
 
 #pragma once
 
+#include <boost/asio/awaitable.hpp>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -49,6 +52,11 @@ struct Response {
     std::string content_type;  // empty: no Content-Type
     std::string body;          // not sent on HEAD, 204 and 304
     std::vector<std::pair<std::string, std::string>> headers;
+
+    /// A reply that is too large to be held: goes out after `body`, piece by piece, until one is empty.
+    /// nullopt, or an exception: the rest cannot be had, and the connection is cut so that nobody takes it
+    /// for the whole.
+    std::function<boost::asio::awaitable<std::optional<std::string>>()> pieces = {};
 };
 
 /// The first value of this name in the query, decoded ('+' is a space). Nothing when it is absent or its

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <memory>
 
+#include "api/http/admin_api.h"
 #include "api/http/store_awaitable.h"
 
 namespace zgoda::http {
@@ -15,10 +16,13 @@ namespace {
 
 constexpr service::DurationMs mailer_patience = 10 * service::minute_ms;
 
-service::TimeMs time_of(const PrivateOptions& options) {
-    if (options.now) return options.now();
+service::TimeMs system_time() {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+service::TimeMs time_of(const PrivateOptions& options) {
+    return options.now ? options.now() : system_time();
 }
 
 struct MailState {
@@ -89,15 +93,32 @@ asio::awaitable<Response> show_metrics(Request&, const PrivateOptions& options) 
                        {{"Cache-Control", "no-store"}}};
 }
 
+asio::awaitable<Response> show_openapi(Request&, const PrivateOptions& options) {
+    co_return Response{
+        200, "application/json", std::string(options.openapi), {{"Cache-Control", "no-store"}}};
+}
+
 struct PrivateApi {
-    PrivateOptions options;
+    explicit PrivateApi(PrivateOptions given)
+        : options(std::move(given)),
+          desk{options.store,
+               options.rules,
+               options.newsletter_rules,
+               options.public_url,
+               options.origins,
+               options.now ? options.now : system_time,
+               aside} {}
+
+    const PrivateOptions options;
+    Aside aside;
+    const Desk desk;
     Routes routes;
 };
 
 }  // namespace
 
 Handler private_api(PrivateOptions options) {
-    const auto api = std::make_shared<PrivateApi>(PrivateApi{std::move(options), {}});
+    const auto api = std::make_shared<PrivateApi>(std::move(options));
     const auto on = [&known =
                          api->options](asio::awaitable<Response> (*handle)(Request&, const PrivateOptions&)) {
         return [&known, handle](Request& request) { return handle(request, known); };
@@ -106,7 +127,9 @@ Handler private_api(PrivateOptions options) {
         {Method::get, "/livez", on(live)},
         {Method::get, "/readyz", on(ready)},
         {Method::get, "/metrics", on(show_metrics)},
+        {Method::get, "/openapi.json", on(show_openapi)},
     };
+    for (Route& route : admin_routes(api->desk)) api->routes.push_back(std::move(route));
     return [api](Request& request) { return dispatch(api->routes, request); };
 }
 

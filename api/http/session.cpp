@@ -147,7 +147,7 @@ void check_fields(const Response& response) {
     if (broken) throw std::logic_error("a field of the reply has a line break");
 }
 
-std::string head_of(const Response& response, std::string_view date, bool close) {
+std::string head_of(const Response& response, std::string_view date, bool chunks, bool close) {
     const std::string status = std::to_string(response.status);
     std::string head;
     head.reserve(512);
@@ -157,7 +157,9 @@ std::string head_of(const Response& response, std::string_view date, bool close)
         head.append("Content-Type: ").append(response.content_type).append("\r\n");
     for (const auto& [name, value] : response.headers)
         head.append(name).append(": ").append(value).append("\r\n");
-    if (response.status != 204 && response.status != 304)
+    if (response.pieces)
+        head.append(chunks ? "Transfer-Encoding: chunked\r\n" : "");
+    else if (response.status != 204 && response.status != 304)
         head.append("Content-Length: ").append(std::to_string(response.body.size())).append("\r\n");
     if (close) head.append("Connection: close\r\n");
     head.append("\r\n");
@@ -312,7 +314,8 @@ asio::awaitable<Session::Arrival> Session::read_request(Request& request, Refusa
     buffer_.consume(used);
     request.method = method_of(parser.get().method());
     read_fields(parser.get(), request);
-    keep_alive_ = parser.keep_alive() && parser.get().version() == 11;
+    chunks_ = parser.get().version() == 11;
+    keep_alive_ = parser.keep_alive() && chunks_;
     const std::string_view target(parser.get().target().data(), parser.get().target().size());
     if (!read_target(target, request)) {
         refusal = {400, "The path is malformed."};
@@ -380,10 +383,55 @@ asio::awaitable<Response> Session::answer(Request& request) {
 
 asio::awaitable<bool> Session::write(const Response& response, bool head_only, bool close) {
     start_phase(around_.options.deadlines.write);
-    const std::string head = head_of(response, around_.date.now(), close);
-    const bool bodiless = head_only || response.status == 204 || response.status == 304;
+    const std::string head = head_of(response, around_.date.now(), chunks_, close);
+    const bool bodiless = head_only || response.status == 204 || response.status == 304 || response.pieces;
     const std::array<asio::const_buffer, 2> bytes{
         asio::buffer(head), bodiless ? asio::const_buffer() : asio::buffer(response.body)};
+    error_code error;
+    co_await asio::async_write(socket_, bytes, awaiting(error));
+    if (error || expired_) co_return false;
+    if (head_only || !response.pieces) co_return true;
+    const bool whole = co_await write_pieces(response);
+    if (!whole && !chunks_) {
+        // Without chunks only a reset tells a reply that was cut off from one that ended.
+        socket_.set_option(asio::socket_base::linger(true, 0), error);
+        socket_.close(error);
+    }
+    co_return whole;
+}
+
+// Each piece has the time of a whole reply; what a slow client leaves waiting is one piece.
+asio::awaitable<bool> Session::write_pieces(const Response& response) {
+    if (!response.body.empty()) {
+        const bool written = co_await write_piece(response.body);
+        if (!written) co_return false;
+    }
+    std::string trouble = "the rest of the reply could not be had";
+    for (;;) {
+        std::optional<std::string> piece;
+        try {
+            auto next = co_await response.pieces();
+            piece = std::move(next);
+        } catch (const std::exception& error) {
+            trouble = error.what();
+        }
+        if (!piece) break;
+        const bool last = piece->empty();
+        const bool written = co_await write_piece(*piece);
+        if (!written || last) co_return written;
+    }
+    if (around_.options.on_trouble) around_.options.on_trouble("a reply was cut off: " + trouble);
+    co_return false;
+}
+
+// RFC 9112, 7.1; an empty one is the end.
+asio::awaitable<bool> Session::write_piece(std::string_view piece) {
+    if (!chunks_ && piece.empty()) co_return true;
+    start_phase(around_.options.deadlines.write);
+    const std::string size = chunks_ ? fmt::format("{:x}\r\n", piece.size()) : std::string();
+    const std::array<asio::const_buffer, 3> bytes{asio::buffer(size),
+                                                  asio::buffer(piece.data(), piece.size()),
+                                                  chunks_ ? asio::buffer("\r\n", 2) : asio::const_buffer()};
     error_code error;
     co_await asio::async_write(socket_, bytes, awaiting(error));
     co_return !error && !expired_;

@@ -68,6 +68,8 @@ class Session {
     boost::asio::awaitable<Arrival> read_head(std::size_t& size, Refusal& refusal);
     boost::asio::awaitable<Response> answer(Request& request);
     boost::asio::awaitable<bool> write(const Response& response, bool head_only, bool close);
+    boost::asio::awaitable<bool> write_pieces(const Response& response);
+    boost::asio::awaitable<bool> write_piece(std::string_view piece);
     boost::asio::awaitable<void> linger();
 
     void start_phase(std::chrono::milliseconds allowed);
@@ -85,6 +87,7 @@ class Session {
     bool waiting_ = false;  // between two requests
     bool draining_ = false;
     bool keep_alive_ = true;  // as far as the client is concerned
+    bool chunks_ = true;      // the client understands chunked replies
 };
 
 }  // namespace zgoda::http

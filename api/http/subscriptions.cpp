@@ -90,55 +90,17 @@ std::optional<std::string_view> in_brackets(std::string_view name, std::string_v
     return name.substr(before.size() + 1, name.size() - before.size() - 2);
 }
 
-service::Refusal refusal_of(const std::vector<std::string>& wrong_type, std::string locale,
-                            const Site& site) {
-    service::Refusal refusal;
-    for (const std::string& where : wrong_type)
-        refusal.problems.push_back({where, "field_type", site.text(locale, "problem.field_type")});
-    refusal.locale = std::move(locale);
-    return refusal;
-}
-
 bool concerns_address(const service::Refusal& refusal) {
     for (const auto& one : refusal.problems)
         if (one.pointer == "/email") return true;
     return false;
 }
 
-Response unprocessable(const Site& site, const service::Refusal& refusal) {
-    json::array errors;
-    for (const auto& one : refusal.problems)
-        errors.push_back({{"pointer", one.pointer}, {"code", one.code}, {"detail", one.detail}});
-    std::string more = ",\"errors\":" + json::serialize(errors);
-    if (refusal.suggestion) more += ",\"suggestion\":" + json::serialize(json::value(*refusal.suggestion));
-    const std::string_view detail = concerns_address(refusal) ? "form.wrong_email" : "problem.check_form";
-    return problem_json(422, "invalid_form", site.text(refusal.locale, detail), more);
-}
-
 asio::awaitable<Response> refuse_form(Request& request, const Site& site, service::SignupForm form,
                                       service::Refusal refusal, bool in_frame) {
-    if (!prefers_page(request.accept, false)) co_return unprocessable(site, refusal);
+    if (!prefers_page(request.accept, false)) co_return signup_refused(refusal, site.rules.texts);
     auto page = co_await show_form_again(request, site, std::move(form), std::move(refusal), in_frame);
     co_return page;
-}
-
-Response accepted_json(const service::SignupOutcome& outcome, const std::string& ticket,
-                       const std::optional<std::string>& suggestion) {
-    unsigned char memory[2048];
-    json::monotonic_resource resource(memory, sizeof memory);
-    json::object answer(&resource);
-    answer.emplace("status", "pending");
-    answer.emplace("message", outcome.message);
-    answer.emplace("ticket", ticket);
-    if (suggestion) answer.emplace("suggestion", *suggestion);
-    if (!outcome.skipped.empty()) {
-        json::array& skipped = answer.emplace("skipped", json::array(&resource)).first->value().get_array();
-        for (const std::string& slug : outcome.skipped) skipped.emplace_back(slug);
-    }
-    return {202,
-            "application/json",
-            json::serialize(answer),
-            {{"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"}}};
 }
 
 // A form without JavaScript ends at the newsletter's own page of thanks or at ours, never at one from the
@@ -161,6 +123,44 @@ struct Attempt {
 };
 
 }  // namespace
+
+service::Refusal refusal_of(const std::vector<std::string>& wrong_type, std::string locale,
+                            const service::Texts& texts) {
+    service::Refusal refusal;
+    for (const std::string& where : wrong_type)
+        refusal.problems.push_back({where, "field_type", texts.text(locale, "problem.field_type")});
+    refusal.locale = std::move(locale);
+    return refusal;
+}
+
+Response signup_refused(const service::Refusal& refusal, const service::Texts& texts) {
+    json::array errors;
+    for (const auto& one : refusal.problems)
+        errors.push_back({{"pointer", one.pointer}, {"code", one.code}, {"detail", one.detail}});
+    std::string more = ",\"errors\":" + json::serialize(errors);
+    if (refusal.suggestion) more += ",\"suggestion\":" + json::serialize(json::value(*refusal.suggestion));
+    const std::string_view detail = concerns_address(refusal) ? "form.wrong_email" : "problem.check_form";
+    return problem_json(422, "invalid_form", texts.text(refusal.locale, detail), more);
+}
+
+Response signup_accepted(const service::SignupOutcome& outcome, const std::string& ticket,
+                         const std::optional<std::string>& suggestion) {
+    unsigned char memory[2048];
+    json::monotonic_resource resource(memory, sizeof memory);
+    json::object answer(&resource);
+    answer.emplace("status", "pending");
+    answer.emplace("message", outcome.message);
+    answer.emplace("ticket", ticket);
+    if (suggestion) answer.emplace("suggestion", *suggestion);
+    if (!outcome.skipped.empty()) {
+        json::array& skipped = answer.emplace("skipped", json::array(&resource)).first->value().get_array();
+        for (const std::string& slug : outcome.skipped) skipped.emplace_back(slug);
+    }
+    return {202,
+            "application/json",
+            json::serialize(answer),
+            {{"Cache-Control", "no-store"}, {"X-Content-Type-Options", "nosniff"}}};
+}
 
 std::optional<ParsedSignup> parse_signup_json(std::string_view body) {
     unsigned char memory[8192];
@@ -256,7 +256,7 @@ asio::awaitable<Response> subscribe(Request& request, const Site& site, const Or
     if (!parsed->wrong_type.empty()) {
         metrics.count(SignupResult::invalid);
         std::string locale = site.rules.texts.choose(form.locale, form.accept_language, "");
-        service::Refusal refusal = refusal_of(parsed->wrong_type, std::move(locale), site);
+        service::Refusal refusal = refusal_of(parsed->wrong_type, std::move(locale), site.rules.texts);
         auto answer = co_await refuse_form(request, site, std::move(form), std::move(refusal), in_frame);
         co_return answer;
     }
@@ -300,7 +300,7 @@ asio::awaitable<Response> subscribe(Request& request, const Site& site, const Or
     // Not from the moment's seed: a ticket shows its nonce, and the ledger's come from there.
     service::Nonces nonces(service::random_seed());
     const std::string ticket = service::seal(outcome.ticket, nonces.next(), site.rules.keys);
-    co_return accepted_json(outcome, ticket, attempt->signup.suggestion);
+    co_return signup_accepted(outcome, ticket, attempt->signup.suggestion);
 }
 
 }  // namespace zgoda::http

@@ -29,6 +29,13 @@ struct ParsedSignup {
 std::optional<ParsedSignup> parse_signup_json(std::string_view body);
 std::optional<ParsedSignup> parse_signup_form(std::string_view content_type, std::string_view body);
 
+/// What a client is told of a signup: 202, or 422 with all that is wrong. `wrong_type` as in ParsedSignup.
+Response signup_accepted(const service::SignupOutcome&, const std::string& ticket,
+                         const std::optional<std::string>& suggestion);
+Response signup_refused(const service::Refusal&, const service::Texts&);
+service::Refusal refusal_of(const std::vector<std::string>& wrong_type, std::string locale,
+                            const service::Texts&);
+
 boost::asio::awaitable<Response> subscribe(Request& request, const Site& site, const Origins& origins,
                                            Limiter& limiter, Metrics& metrics);
 

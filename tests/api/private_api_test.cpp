@@ -17,7 +17,7 @@ struct PrivateRoom : Newsroom {
     std::filesystem::path folder = std::filesystem::temp_directory_path();
 
     Response see(const std::string& path) {
-        PrivateOptions options{store, metrics, folder};
+        PrivateOptions options{store, rules, metrics, folder};
         options.least_free = least_free;
         options.now = [this] { return now; };
         options.queue_depth = [] { return 7; };

@@ -23,6 +23,7 @@
 #include <filesystem>
 #include <functional>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
@@ -172,6 +173,24 @@ boost::asio::awaitable<Response> nothing(const Request&) {
     co_return Response{204, "", "", {}};
 }
 
+/// Gives `first`, `second` and the end; or, of `broken`, the first one only; or throws after it.
+boost::asio::awaitable<std::optional<std::string>> next_of(std::shared_ptr<int> given, std::string path) {
+    const int number = (*given)++;
+    if (number == 0) co_return "first";
+    if (path == "/pieces/broken") co_return std::nullopt;
+    if (path == "/pieces/failing") throw std::runtime_error("the rest is on fire");
+    if (path == "/pieces/long") co_return number < 4000 ? std::string(20'000, 'x') : "";
+    co_return number == 1 ? "second" : "";
+}
+
+boost::asio::awaitable<Response> pieces(const Request& request) {
+    Response response{200, "text/plain", "head ", {}};
+    response.pieces = [given = std::make_shared<int>(0), path = request.path] {
+        return next_of(given, path);
+    };
+    co_return response;
+}
+
 /// A server whose deadlines are short enough to be waited for, and what it told its callbacks.
 class Served {
  public:
@@ -250,6 +269,7 @@ class Served {
         {Method::get, "/split", split},
         {Method::get, "/large", large},
         {Method::get, "/nothing", nothing},
+        {Method::get, "/pieces/{kind}", pieces},
     };
     std::mutex mutex_;
     std::vector<std::string> seen_, log_, troubles_;
@@ -917,6 +937,59 @@ TEST_SUITE("server: drain") {
         CHECK(since(start) >= 150ms);
         CHECK(since(start) < 3s);
         CHECK(half.ended());
+    }
+
+    TEST_CASE("a reply in pieces is chunked, and the connection goes on") {
+        Served served;
+        Client client(served.port());
+        const Reply reply = client.ask(get("/pieces/whole"));
+        CHECK(reply.status == 200);
+        CHECK(reply.field("Transfer-Encoding") == "chunked");
+        CHECK(reply.field("Content-Length") == "");
+        client.send("GET /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        const std::string rest = client.rest();
+        const std::string body = "5\r\nhead \r\n5\r\nfirst\r\n6\r\nsecond\r\n0\r\n\r\nHTTP/1.1 200";
+        CHECK(rest.starts_with(body));
+        Client other(served.port());
+        other.send("HEAD /pieces/whole HTTP/1.1\r\nHost: a\r\n\r\n");
+        CHECK(other.reply(true).field("Transfer-Encoding") == "chunked");
+        CHECK(other.ask(get("/echo")).status == 200);
+    }
+
+    TEST_CASE("a reply in pieces that cannot go on is cut, never ended") {
+        Served served;
+        for (const char* path : {"/pieces/broken", "/pieces/failing"}) {
+            Client client(served.port());
+            CHECK(client.ask(get(path)).status == 200);
+            CHECK(client.rest() == "5\r\nhead \r\n5\r\nfirst\r\n");
+        }
+        REQUIRE(served.troubles().size() == 2);
+        CHECK(served.troubles()[1] == "a reply was cut off: the rest is on fire");
+    }
+
+    TEST_CASE("a client of HTTP/1.0 gets pieces until the end of the connection, or a reset") {
+        Served served;
+        Client client(served.port());
+        client.send("GET /pieces/whole HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n");
+        const Reply reply = client.reply();
+        CHECK(reply.field("Transfer-Encoding") == "");
+        CHECK(reply.closes());
+        CHECK(client.rest() == "head firstsecond");
+        CHECK_FALSE(client.was_reset());
+        Client cut(served.port());
+        cut.send("GET /pieces/broken HTTP/1.0\r\nHost: a\r\n\r\n");
+        cut.rest();
+        CHECK(cut.was_reset());
+    }
+
+    TEST_CASE("who does not read a reply in pieces loses the connection") {
+        Served served;
+        Client client(served.port());
+        client.send(get("/pieces/long"));
+        CHECK(served.empties_within(3s));
+        Client reader(served.port());
+        reader.send("GET /pieces/long HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        CHECK(reader.rest().ends_with("\r\n0\r\n\r\n"));
     }
 
     TEST_CASE("the end of a server under load is clean") {
