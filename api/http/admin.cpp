@@ -39,6 +39,14 @@ std::optional<Response> not_done(const service::CommitResult& result) {
 
 }  // namespace
 
+std::string shortened(std::string_view name) {
+    constexpr std::size_t longest = 40;
+    if (name.size() <= longest) return std::string(name);
+    std::size_t end = longest;
+    while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xC0) == 0x80) --end;  // not inside a letter
+    return std::string(name.substr(0, end)) + "…";
+}
+
 Response admin_problem(int status, std::string_view code, std::string_view detail) {
     return problem_json(status, code, detail, ",\"code\":\"" + std::string(code) + '"');
 }
@@ -80,7 +88,7 @@ Parameters::Parameters(const Request& request, std::initializer_list<std::string
     }
     for (const FormField& field : *form) {
         if (std::find(known.begin(), known.end(), field.name) == known.end()) {
-            refuse(field.name.substr(0, 40), "there is no such parameter here");
+            refuse(shortened(field.name), "there is no such parameter here");
         } else if (std::any_of(given_.begin(), given_.end(),
                                [&](const auto& one) { return one.first == field.name; })) {
             refuse(field.name, "it is given twice");
@@ -214,7 +222,7 @@ std::optional<Response> Body::problem() const {
     for (const auto& [key, value] : members_) {
         const std::string name(key.data(), key.size());
         if (std::find(taken_.begin(), taken_.end(), name) == taken_.end())
-            all.push_back({"/" + name.substr(0, 40), "unknown", "There is no such member here."});
+            all.push_back({json_pointer("", shortened(name)), "unknown", "There is no such member here."});
     }
     if (all.empty()) return std::nullopt;
     return admin_invalid(all);

@@ -36,6 +36,9 @@ struct Desk {
 /// `who` is the token, as the record of acts calls it.
 using AdminHandler = boost::asio::awaitable<Response> (*)(Request&, const Desk&, const std::string& who);
 
+/// What a client made up, cut to be told back: UTF-8 stays UTF-8.
+std::string shortened(std::string_view name);
+
 Response admin_problem(int status, std::string_view code, std::string_view detail);
 /// 422: what is wrong with which member of the body (a JSON pointer, RFC 6901).
 struct MemberProblem {

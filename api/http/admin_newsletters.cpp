@@ -32,7 +32,8 @@ std::vector<service::desk::SettingChange> settings_in(Body& body) {
         else if (value.is_null())
             changes.push_back({key, locale, {}});
         else
-            body.refuse("/settings/" + key, "wrong_type", "A setting is text, or null to remove it.");
+            body.refuse(json_pointer("/settings", shortened(key)), "wrong_type",
+                        "A setting is text, or null to remove it.");
     };
     for (const auto& [key, value] : settings->get_object()) {
         const std::string name(key.data(), key.size());
@@ -66,8 +67,8 @@ Response told(const NewsletterOutcome& outcome, const std::string& slug, int sta
         case NewsletterOutcome::Kind::refused:
             break;
     }
-    return admin_invalid(
-        {{outcome.at == "slug" ? "/slug" : "/settings/" + outcome.at, "refused", outcome.problem}});
+    return admin_invalid({{outcome.at == "slug" ? "/slug" : json_pointer("/settings", shortened(outcome.at)),
+                           "refused", outcome.problem}});
 }
 
 asio::awaitable<Response> change(const Request& request, const Desk& desk, const std::string& who,

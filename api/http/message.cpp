@@ -93,6 +93,20 @@ std::string media_type(std::string_view content_type) {
     return type;
 }
 
+std::string json_pointer(std::string_view parent, std::string_view name) {
+    std::string out(parent);
+    out += '/';
+    for (const char c : name) {
+        if (c == '~')
+            out += "~0";
+        else if (c == '/')
+            out += "~1";
+        else
+            out += c;
+    }
+    return out;
+}
+
 std::string_view reason_of(int status) {
     const auto reason =
         boost::beast::http::obsolete_reason(boost::beast::http::int_to_status(static_cast<unsigned>(status)));

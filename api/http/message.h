@@ -75,6 +75,9 @@ std::string_view trimmed(std::string_view text);
 /// "application/json" of "Application/JSON; charset=utf-8": lower case, without parameters.
 std::string media_type(std::string_view content_type);
 
+/// "/fields/a~1b" of "/fields" and "a/b" (RFC 6901).
+std::string json_pointer(std::string_view parent, std::string_view name);
+
 /// The reason phrase of RFC 9110 ("Not Found").
 std::string_view reason_of(int status);
 

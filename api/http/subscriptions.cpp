@@ -21,21 +21,6 @@ std::string_view view(const json::string& text) {
     return {text.data(), text.size()};
 }
 
-// RFC 6901: '~' and '/' of a member's name are escaped.
-std::string pointer(std::string_view parent, std::string_view name) {
-    std::string out(parent);
-    out += '/';
-    for (const char c : name) {
-        if (c == '~')
-            out += "~0";
-        else if (c == '/')
-            out += "~1";
-        else
-            out += c;
-    }
-    return out;
-}
-
 std::string* text_member(service::SignupForm& form, std::string_view name) {
     if (name == "email") return &form.email;
     if (name == "name") return &form.name;
@@ -78,7 +63,7 @@ void take_fields(const json::value& value, ParsedSignup& parsed) {
         } else if (field.is_number() || field.is_bool()) {
             parsed.form.fields.emplace_back(name, json::serialize(field));
         } else if (!field.is_null()) {
-            parsed.wrong_type.push_back(pointer("/fields", name));
+            parsed.wrong_type.push_back(json_pointer("/fields", name));
         }
     }
 }
@@ -179,9 +164,9 @@ std::optional<ParsedSignup> parse_signup_json(std::string_view body) {
             if (member.is_string())
                 *text = view(member.get_string());
             else
-                parsed.wrong_type.push_back(pointer("", name));
+                parsed.wrong_type.push_back(json_pointer("", name));
         } else if (std::vector<std::string>* list = list_member(parsed.form, name)) {
-            if (!take_list(member, *list)) parsed.wrong_type.push_back(pointer("", name));
+            if (!take_list(member, *list)) parsed.wrong_type.push_back(json_pointer("", name));
         } else if (name == "fields") {
             take_fields(member, parsed);
         }

@@ -46,6 +46,27 @@ TEST_SUITE("command line") {
         CHECK(parsed<MailStatus>({"mail", "status", "--json"}).json);
     }
 
+    TEST_CASE("token create takes several scopes and networks, one by one or with commas") {
+        const auto wish =
+            parsed<TokenCreate>({"token", "create", "nightly", "--scope", "stats:read,signup:write",
+                                 "--scope", "subscribers:export", "--expires", "90d", "--network",
+                                 "203.0.113.0/24", "--network", "::1"})
+                .wish;
+        CHECK(wish.name == "nightly");
+        CHECK(wish.scopes == std::vector<service::TokenScope>{service::TokenScope::stats_read,
+                                                              service::TokenScope::signup_write,
+                                                              service::TokenScope::subscribers_export});
+        CHECK(wish.life == 90 * service::day_ms);
+        CHECK(wish.networks == std::vector<std::string>{"203.0.113.0/24", "::1"});
+        CHECK_FALSE(parsed<TokenCreate>({"token", "create", "x", "--scope", "stats:read"}).wish.life);
+        CHECK(parsed<TokenList>({"token", "list", "--json"}).json);
+        CHECK(parsed<TokenRevoke>({"token", "revoke", "17"}).token == "17");
+        CHECK(refused({"token", "create", "x"}).exit == Exit::usage);
+        CHECK(refused({"token", "create", "x", "--scope", "stats:write"}).exit == Exit::usage);
+        CHECK(refused({"token", "create", "x", "--scope", "stats:read", "--expires", "soon"}).exit ==
+              Exit::usage);
+    }
+
     TEST_CASE("export takes the confirmed ones unless told otherwise") {
         CHECK(parsed<Export>({"export"}).status == service::SubscriptionStatus::confirmed);
         CHECK(parsed<Export>({"export", "--status", "unsubscribed"}).status ==
