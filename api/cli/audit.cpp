@@ -28,7 +28,7 @@ Exit audit(const Audit& options, service::Store& store) {
                                                            {"what", act.what},
                                                            {"details", boost::json::parse(act.details)}}));
             } else {
-                fmt::print("{}  {:<12} {:<22} {}\n", service::rfc3339(act.at), service::printable(act.who),
+                fmt::print("{}  {:<20} {:<22} {}\n", service::rfc3339(act.at), service::printable(act.who),
                            act.what, service::printable(act.details == "{}" ? "" : act.details));
             }
         }

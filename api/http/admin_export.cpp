@@ -1,7 +1,9 @@
 #include "api/http/admin_export.h"
 
+#include <chrono>
 #include <memory>
 
+#include "api/http/store_awaitable.h"
 #include "service/export.h"
 
 namespace zgoda::http {
@@ -10,8 +12,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t page = 1'000;  // rows: some 150 KB
-constexpr int tries = 3;             // of a page that a busy store did not give in time
+constexpr std::size_t page = 1'000;           // rows: some 150 KB
+constexpr std::chrono::seconds patience{30};  // a page of few rows among many is looked for long
 
 struct Export {
     const Desk& desk;
@@ -28,22 +30,18 @@ struct Page {
 };
 
 asio::awaitable<std::optional<std::string>> next_piece(std::shared_ptr<Export> state) {
-    for (int left = tries; left > 0 && !state->ended; --left) {
-        const auto found = std::make_shared<Page>();
-        service::Store::Query query = [found, filter = state->filter, shape = state->shape,
-                                       after = state->after,
-                                       &rules = state->desk.rules](service::Reader& reader) {
-            *found = {{}, after, 0};
-            found->rows = service::append_rows(found->text, reader, filter, shape, found->after, page, rules);
-        };
-        const auto trouble = co_await see(state->desk, std::move(query));
-        if (trouble) continue;
-        state->after = found->after;
-        state->ended = found->rows < page;
-        co_return std::move(found->text);
-    }
     if (state->ended) co_return std::string();
-    co_return std::nullopt;
+    const auto found = std::make_shared<Page>();
+    service::Store::Query query = [found, filter = state->filter, shape = state->shape, after = state->after,
+                                   &rules = state->desk.rules](service::Reader& reader) {
+        *found = {{}, after, 0};
+        found->rows = service::append_rows(found->text, reader, filter, shape, found->after, page, rules);
+    };
+    const auto result = co_await read_patiently(state->desk.store, std::move(query), patience);
+    if (result.commit != service::Commit::done) co_return std::nullopt;
+    state->after = found->after;
+    state->ended = found->rows < page;
+    co_return std::move(found->text);
 }
 
 // Nothing: the word is none.

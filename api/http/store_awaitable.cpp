@@ -15,11 +15,12 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::chrono::seconds patience{2};
+constexpr std::chrono::seconds usual_patience{2};
 
 // Touched on the coroutine's thread only. Whoever is last lets it go: the store may answer after we left.
 struct Pending {
-    explicit Pending(const asio::any_io_executor& executor) : alarm(executor, patience) {}
+    Pending(const asio::any_io_executor& executor, std::chrono::seconds patience)
+        : alarm(executor, patience) {}
     asio::steady_timer alarm;
     std::optional<service::CommitResult> result;
 };
@@ -44,15 +45,21 @@ asio::awaitable<service::CommitResult> outcome(std::shared_ptr<Pending> pending)
 
 asio::awaitable<service::CommitResult> submit(service::Store& store, service::Store::Work work) {
     const auto executor = co_await asio::this_coro::executor;
-    const auto pending = std::make_shared<Pending>(executor);
+    const auto pending = std::make_shared<Pending>(executor, usual_patience);
     store.submit(std::move(work), telling(pending));
     const auto result = co_await outcome(pending);
     co_return result;
 }
 
 asio::awaitable<service::CommitResult> read(service::Store& store, service::Store::Query query) {
+    const auto result = co_await read_patiently(store, std::move(query), usual_patience);
+    co_return result;
+}
+
+asio::awaitable<service::CommitResult> read_patiently(service::Store& store, service::Store::Query query,
+                                                      std::chrono::seconds patience) {
     const auto executor = co_await asio::this_coro::executor;
-    const auto pending = std::make_shared<Pending>(executor);
+    const auto pending = std::make_shared<Pending>(executor, patience);
     store.read(std::move(query), telling(pending));
     const auto result = co_await outcome(pending);
     co_return result;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 
 #include "service/store.h"
 
@@ -15,5 +16,10 @@ namespace zgoda::http {
 /// harmless.
 boost::asio::awaitable<service::CommitResult> submit(service::Store& store, service::Store::Work work);
 boost::asio::awaitable<service::CommitResult> read(service::Store& store, service::Store::Query query);
+
+/// For what nobody waits for with a finger on the button: `too_late` after so long.
+boost::asio::awaitable<service::CommitResult> read_patiently(service::Store& store,
+                                                             service::Store::Query query,
+                                                             std::chrono::seconds patience);
 
 }  // namespace zgoda::http

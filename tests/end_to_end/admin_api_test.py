@@ -175,6 +175,9 @@ class Matrix(Admin):
             self.assertEqual(self.ask("POST", path, token, {}).status, 404, path)
 
     def test_every_path_of_the_program_is_documented(self):
+        source = "".join((ROOT / "api" / "http" / name).read_text() for name in ("private_api.cpp", "admin_api.cpp"))
+        table = {(method.replace("del", "delete"), path) for method, path in re.findall(r'\{Method::(\w+),\s*"([^"]+)"', source)}
+        self.assertEqual(table, {(method, path) for path, item in DOCUMENT["paths"].items() for method in item})
         for method, path in [("PUT", "/v1/admin/newsletters"), ("GET", f"/v1/admin/newsletters/{SLUG}/close"), ("PATCH", "/v1/admin/subscribers/1"),
                              ("POST", "/v1/admin/stats"), ("DELETE", "/v1/admin/suppressions"), ("POST", "/openapi.json")]:
             reply = self.ask(method, path, None, {} if method != "GET" else None)
