@@ -5,7 +5,6 @@ import csv
 import http.client
 import io
 import json
-import os
 import re
 import socket
 import sys
@@ -15,7 +14,7 @@ import warnings
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from program import ROOT, SLOW, Client, Program, wait_for
+from program import BUILD, ROOT, SLOW, Program, wait_for
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -334,15 +333,15 @@ class Export(Admin):
         self.assertEqual(body, wanted)
 
         def memory(): return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.zgoda.server.pid}/status").read_text())[1])
-        before, slow = memory(), []
+        before = memory()
         for _ in range(8):  # they read nothing: what waits is a piece each, not the export
             client = socket.create_connection(("127.0.0.1", self.zgoda.private_port))
             client.sendall(request)
-            slow.append(client)
+            self.addCleanup(client.close)
         time.sleep(1)
-        self.assertLess(memory() - before, 8 * 1024)
+        if "san" not in BUILD:  # sanitizers keep what was freed
+            self.assertLess(memory() - before, 8 * 1024)
         self.assertEqual(self.ask("GET", "/livez").status, 200)
-        for client in slow: client.close()
 
     def test_that_cannot_be_finished_is_cut(self):
         self.import_many(60_000)
