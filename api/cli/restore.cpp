@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "api/cli/address.h"
 #include "api/cli/admin.h"
 #include "api/cli/startup.h"
@@ -88,6 +90,7 @@ Exit restore(const Restore& options, const config::Settings& settings, const std
     const service::Departures departures = read_departures(settings, keys);
     service::Verdict verdict;
     service::Replayed replayed;
+    std::int64_t tokens = 0;  // that work
     {
         auto opened = storage::open_sqlite(restoring->copy());
         if (const auto* problem = std::get_if<storage::OpenProblem>(&opened))
@@ -112,6 +115,10 @@ Exit restore(const Restore& options, const config::Settings& settings, const std
         const service::TimeMs now = clock_now();
         const std::string who = admin_name();
         service::run(store, [&](service::Transaction& tx) {
+            const auto all = tx.admin_tokens();
+            tokens = std::count_if(all.begin(), all.end(), [now](const service::AdminToken& one) {
+                return !one.revoked_at && !service::expired(one, now);
+            });
             tx.add(service::MailPause{service::MailPause::Scope::after_restore, "", now});
             service::audit(tx, who, "restore",
                            fmt::format(R"({{"events":{},"left":{},"returned":{},"erased":{}}})",
@@ -142,6 +149,13 @@ Exit restore(const Restore& options, const config::Settings& settings, const std
         "{} people, {} subscriptions, {} events. By the withdrawals journal: {}.\nAll letters are held. "
         "Look at what came back, then say `zgoda mail resume --after-restore`.\n",
         contents.people, contents.subscriptions, contents.events, replay_told);
+    if (tokens > 0) {
+        fmt::print(
+            stderr,
+            "{} tokens work, as they did when the backup was made: `zgoda token list` shows whether one "
+            "is among them that was revoked since.\n",
+            tokens);
+    }
     return Exit::done;
 }
 

@@ -108,6 +108,15 @@ class Tokens(Admin):
         self.zgoda.stop()
         self.assertEqual(self.zgoda.leaks([token]), [])
 
+    def test_a_restore_says_that_revoked_ones_may_work_again(self):
+        self.token("nightly", "stats:read")
+        self.zgoda.run("backup", str(self.zgoda.folder / "night.db"))
+        self.zgoda.run("token", "revoke", "nightly")
+        self.zgoda.stop()
+        done = self.zgoda.call("restore", str(self.zgoda.folder / "night.db"), "--yes")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("1 tokens work", done.stderr)
+
     def test_wrong_wishes(self):
         for words in (["x"], ["x", "--scope", "all"], ["x", "--scope", "stats:read", "--expires", "soon"],
                       ["x", "--scope", "stats:read", "--network", "10.0.0.1/8"], ["x", "--scope", "stats:read", "--network", "home"],
