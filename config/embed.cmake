@@ -1,6 +1,9 @@
 # Called at build time: writes ${OUTPUT}, which defines ${SYMBOL}() over the contents of ${FILES}.
-# A text is split, at the ends of lines, into literals of at most 8,000 characters, because compilers may refuse longer ones.
+# A text is split, at the ends of lines, into literals of at most 8,000 characters, and put together when it is first
+# asked for, because compilers may refuse longer ones, and neighbours that make one of more than 65,536.
+set(texts "")
 set(body "")
+set(number 0)
 foreach(file IN LISTS FILES)
     get_filename_component(name ${file} NAME)
     file(READ ${file} text)
@@ -16,17 +19,18 @@ foreach(file IN LISTS FILES)
             string(SUBSTRING "${piece}" 0 ${line} piece)
             math(EXPR end "${at} + ${line}")
         endif()
-        string(APPEND pieces "R\"zgoda~(${piece})zgoda~\"\n")
+        string(APPEND pieces " +\n        R\"zgoda~(${piece})zgoda~\"")
         set(at ${end})
     endwhile()
-    if(NOT pieces)
-        set(pieces "\"\"")
-    endif()
-    string(APPEND body "        {\"${name}\", ${pieces}},\n")
+    string(APPEND texts "    static const std::string text_${number} = std::string()${pieces};\n")
+    string(APPEND body "        {\"${name}\", text_${number}},\n")
+    math(EXPR number "${number} + 1")
 endforeach()
 file(WRITE ${OUTPUT} "#include \"${HEADER}\"\n
+#include <string>
+
 const std::map<std::string_view, std::string_view>& ${SYMBOL}() {
-    static const std::map<std::string_view, std::string_view> files{
+${texts}    static const std::map<std::string_view, std::string_view> files{
 ${body}    };
     return files;
 }
