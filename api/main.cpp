@@ -133,6 +133,7 @@ struct OnStore {
     // These open what they need themselves, and never come here.
     Exit operator()(const cli::Restore&) { return Exit::failed; }
     Exit operator()(const cli::Migrate&) { return Exit::failed; }
+    Exit operator()(const cli::Doctor&) { return Exit::failed; }
     Exit operator()(const cli::CheckConfig&) { return Exit::failed; }
 };
 
@@ -153,6 +154,8 @@ Exit run(const std::vector<std::string>& words) {
     if (const auto* verb = std::get_if<cli::Migrate>(&command.verb)) {
         return cli::migrate(*verb, settings, spell(words), log);
     }
+    if (const auto* verb = std::get_if<cli::Doctor>(&command.verb))
+        return cli::doctor(*verb, settings, spell(words), log);
     if (const auto* verb = std::get_if<cli::Restore>(&command.verb))
         return cli::restore(*verb, settings, spell(words), log);
 

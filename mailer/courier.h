@@ -56,6 +56,10 @@ class Courier {
     // call, where it is known: its envelope may go to the server behind this letter, its message does not. If
     // that call brings another after all, nothing is lost but a connection.
     virtual Outcome deliver(const Parcel& parcel, const Parcel* next = nullptr) = 0;
+
+    // Whether a letter could go: connects, logs in, and sends nothing. Blocks like deliver(). `delivered`:
+    // yes.
+    virtual Outcome check() = 0;
 };
 
 struct SmtpOptions {

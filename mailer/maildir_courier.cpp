@@ -9,6 +9,8 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "mailer/courier.h"
@@ -66,17 +68,20 @@ class MaildirCourier : public Courier {
  public:
     explicit MaildirCourier(std::string folder) : folder_(std::move(folder)) {}
 
+    Outcome check() override {
+        std::filesystem::path place = folder_ + "/new";
+        while (::access(place.c_str(), F_OK) != 0 && errno == ENOENT && place.has_relative_path())
+            place = place.parent_path();  // will be made in there
+        if (::access(place.c_str(), W_OK | X_OK) != 0) return trouble("write to", place);
+        return {Kind::delivered, Scope::letter, "", false};
+    }
+
     Outcome deliver(const Parcel& parcel, const Parcel*) override {
         const Envelope& envelope = parcel.envelope;
         if (!is_safe_address(envelope.sender) || !is_safe_address(envelope.recipient))
             return {Kind::refused, Scope::letter, "the envelope has an address that is not safe to send",
                     false};
-        if (!ready_) {
-            for (const char* part : {"", "/tmp", "/new", "/cur"})
-                if (!make_folder(folder_ + part)) return trouble("make", folder_ + part);
-            if (!sync_folder(folder_) || !sync_folder(folder_ + "/..")) return trouble("sync", folder_);
-            ready_ = true;
-        }
+        if (const auto problem = make_folders()) return *problem;
         const std::string name = unique_name();
         const std::string draft = folder_ + "/tmp/" + name;
         const std::string place = folder_ + "/new/" + name;
@@ -102,6 +107,15 @@ class MaildirCourier : public Courier {
     }
 
  private:
+    std::optional<Outcome> make_folders() {
+        if (ready_) return std::nullopt;
+        for (const char* part : {"", "/tmp", "/new", "/cur"})
+            if (!make_folder(folder_ + part)) return trouble("make", folder_ + part);
+        if (!sync_folder(folder_) || !sync_folder(folder_ + "/..")) return trouble("sync", folder_);
+        ready_ = true;
+        return std::nullopt;
+    }
+
     // As qmail names them: time, process and a count are never the same twice on one machine.
     static std::string unique_name() {
         static std::atomic<unsigned> count{0};

@@ -136,6 +136,25 @@ class SmtpCourier : public Courier {
         return *std::move(outcome);
     }
 
+    Outcome check() override {
+        Dialogue dialogue(options_);
+        char error[CURL_ERROR_SIZE] = {};
+        CURL* curl = open_smtp(dialogue, error);
+        if (!curl) return {Outcome::Kind::try_later, Outcome::Scope::relay, "libcurl cannot be used", false};
+        CURLcode result = CURLE_LOGIN_DENIED;
+        if (set_token(curl, options_, error)) {
+            curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L);
+            result = curl_easy_perform(curl);
+        }
+        std::size_t sent = 0;
+        if (result == CURLE_OK) curl_easy_send(curl, "QUIT\r\n", 6, &sent);
+        curl_easy_cleanup(curl);
+        int tls_failures = 2;  // a person waits for the answer: the first one tells
+        Outcome outcome = judge(dialogue, result, error, tls_failures);
+        outcome.reply = printable(outcome.reply);
+        return outcome;
+    }
+
  private:
     static bool is_safe_envelope(const Envelope& envelope) {
         return is_safe_address(envelope.sender) && is_safe_address(envelope.recipient) &&

@@ -674,6 +674,7 @@ std::vector<RowVerdict> import_rows(Transaction& tx, Id id, std::int64_t first,
     std::vector<RowVerdict> verdicts;
     for (const PreparedRow& row : rows) {
         verdicts.push_back(work.decide(row, ++batch.position));
+        if (!verdicts.back().why.empty()) ++batch.whys[verdicts.back().why];
         switch (verdicts.back().kind) {
             case RowVerdict::Kind::imported:
                 ++batch.imported;

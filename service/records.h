@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -182,7 +183,8 @@ struct ImportBatch {
     TimeMs changed_at = 0;
     std::int64_t position = 0;  // rows of the file that are done
     std::int64_t imported = 0, merged = 0, unchanged = 0, refused = 0;
-    std::int64_t restored = 0, kept = 0;  // records, by undo
+    std::map<std::string, std::int64_t> whys;  // of the refused, by RowVerdict::why
+    std::int64_t restored = 0, kept = 0;       // records, by undo
 };
 
 // What one row of a batch changed of one person, and how it was before.
@@ -204,8 +206,8 @@ struct ExportRow {  // views are valid during the call that hands it over
 struct ExportFilter {
     std::optional<Id> newsletter;
     std::optional<SubscriptionStatus> status;  // nullopt: all
-    std::optional<TimeMs> changed_since;
-    std::string locale;  // "": all
+    std::optional<TimeMs> changed_since;       // anything that a row shows, by the clock of the store
+    std::string locale;                        // "": all
 };
 
 struct OutboxCounts {
@@ -244,6 +246,12 @@ struct AdminAct {
     std::string who;      // user of this machine, or "token NAME (id ID)"
     std::string what;     // the verb, as "subscriber erase"
     std::string details;  // JSON object: ids, never addresses
+};
+
+// A peer that sent X-Forwarded-For without being a trusted proxy.
+struct ProxyNote {
+    std::string network;  // of the peer, service/client.h
+    TimeMs at = 0;
 };
 
 // What mailers leave for others to see.

@@ -196,6 +196,33 @@ class Counting {
 
 }  // namespace
 
+std::optional<FunnelStep> funnel_step(const Event& event) {
+    using Kind = FunnelStep::Kind;
+    const auto letter = [&event](Kind kind) -> std::optional<FunnelStep> {
+        const auto which = parse_letter_kind(text_in(parsed(event.details), "kind"));
+        if (!which) return std::nullopt;
+        return FunnelStep{kind, *which};
+    };
+    switch (event.kind) {
+        case EventKind::signup_requested:
+            if (text_in(parsed(event.details), "state") != "open") return std::nullopt;
+            return FunnelStep{Kind::signup};
+        case EventKind::letter_sent:
+            return letter(Kind::letter_accepted);
+        case EventKind::letter_refused:
+            return letter(Kind::letter_refused);
+        case EventKind::confirmed:
+            return FunnelStep{Kind::confirmed};
+        case EventKind::bounced:
+            return FunnelStep{Kind::bounced};
+        case EventKind::withdrawn:
+        case EventKind::complained:
+            return FunnelStep{Kind::left};
+        default:
+            return std::nullopt;
+    }
+}
+
 Stats funnel(Store& store, const StatsQuery& query) {
     constexpr std::size_t page = 5000;
     std::shared_ptr<const Newsletters> newsletters;

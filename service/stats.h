@@ -24,6 +24,14 @@ struct Funnel {
     std::int64_t left = 0;       // after confirming
 };
 
+// What an event of the ledger adds to counters of the funnel; nullopt: nothing. For whoever counts as it
+// happens, every event once, over all newsletters.
+struct FunnelStep {
+    enum class Kind { signup, letter_accepted, letter_refused, confirmed, bounced, left } kind = Kind::signup;
+    LetterKind letter = LetterKind::confirmation;  // of letter_accepted and letter_refused
+};
+std::optional<FunnelStep> funnel_step(const Event&);
+
 struct StatsQuery {
     std::optional<Id> newsletter;
     TimeMs since = 0;

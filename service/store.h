@@ -52,6 +52,7 @@ class Reader {
     virtual std::vector<Letter> leased_letters() = 0;
     virtual OutboxCounts outbox(TimeMs now) = 0;
     virtual MailerNote mailer_note() = 0;
+    virtual std::optional<ProxyNote> proxy_note() = 0;
     // Open requests without a letter, asked before `asked_before`.
     virtual std::vector<Request> waiting_requests(TimeMs asked_before, std::size_t limit) = 0;
 
@@ -127,6 +128,8 @@ class Transaction : public Reader {
     virtual void update(const Newsletter&) = 0;  // slug, aliases, open, settings
     virtual void keep(const Wording&) = 0;       // not an error if it is kept already
 
+    // Whatever changes a row of an export stamps it with the time of the store's own clock at which it is
+    // written (ExportFilter::changed_since): a subscription, or its person's address, name or language.
     virtual void add(const Person&) = 0;
     virtual void update(const Person&) = 0;
     virtual void add(const Subscription&) = 0;
@@ -136,6 +139,7 @@ class Transaction : public Reader {
     virtual void add(const Letter&) = 0;
     virtual void update(const Letter&) = 0;
     virtual void note_mailer(const MailerNote&) = 0;
+    virtual void note_proxy(const std::optional<ProxyNote>&) = 0;  // instead of the last one
     virtual void add(const AddressChange&) = 0;
     virtual void update(const AddressChange&) = 0;
     virtual void set_wrong_codes(Id letter, int) = 0;

@@ -737,6 +737,15 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
                    "only says what would be done; exit 75 if something would");
     runs(verb, migrate_options);
 
+    Doctor doctor_options;
+    verb =
+        verb_of(&app, "doctor",
+                "Looks at all that the service needs: database, keys, disk, clock, permissions, the relay "
+                "(logs in, sends nothing), the mailer's last run, proxies, SQLite. One finding a line: ok, "
+                "warning or failure, and what to do. Exit 1 if one is a failure: for monitoring.");
+    verb->add_flag("--json", doctor_options.json, json_help);
+    runs(verb, doctor_options);
+
     CheckConfig check_options;
     verb = verb_of(&app, "check-config",
                    "Reads the settings and says what would be used, or what is wrong with them.");

@@ -6,13 +6,12 @@
 #include <chrono>
 #include <filesystem>
 #include <future>
-#include <map>
 #include <thread>
 
 #include "api/cli/address.h"
 #include "api/cli/admin.h"
 #include "api/cli/import_file.h"
-#include "api/cli/output.h"
+#include "api/cli/import_report.h"
 #include "api/cli/startup.h"
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
@@ -108,12 +107,13 @@ struct Job {
 class Unit {
  public:
     Unit(service::Store& store, service::Id batch, std::int64_t first, std::vector<service::PreparedRow> rows,
-         const Job& job, const service::Rules& rules)
+         const Job& job, const service::Rules& rules, ImportReport* report)
         : rows_(std::move(rows)), moment_{clock_now(), service::random_seed()} {
-        work_ = [this, batch, first, &job, &rules](service::Transaction& tx) {
+        work_ = [this, batch, first, &job, &rules, report](service::Transaction& tx) {
             const auto start = Clock::now();
             verdicts_ = service::import_rows(tx, batch, first, rows_, job.plan, rules, moment_);
             took_ = Clock::now() - start;
+            if (report != nullptr) report->write(first, verdicts_);
         };
         submit(store);
     }
@@ -217,8 +217,16 @@ class Run {
             fmt::print(stderr, "going on with batch {}, which was cut short after row {}\n", batch_.name,
                        batch_.position);
         }
-        Output report(job_.report);
-        if (!job_.report.empty()) report.write("line,verdict,why,subscriber\r\n");
+        std::optional<ImportReport> report;
+        if (!job_.report.empty()) {
+            report.emplace(job_.report, job_.dry_run ? "dry-run" : batch_.name, batch_.position);
+            if (report->problem()) return report->problem();
+            if (report->first_row() > 1) {
+                fmt::print(stderr,
+                           "the report begins with row {}: those before were done without this --report\n",
+                           report->first_row());
+            }
+        }
         Progress progress(job_.verb, total_);
         std::int64_t number = 0;
         std::size_t size = 100;
@@ -229,20 +237,14 @@ class Run {
             const auto& verdicts = unit->verdicts(store_);
             size = next_size(unit->size(), unit->took());
             done_ += static_cast<std::int64_t>(verdicts.size());
-            for (const service::RowVerdict& one : verdicts) {
-                if (!one.why.empty()) ++whys_[one.why];
-                if (job_.report.empty()) continue;
-                report_line_ = fmt::format("{},{},{},{}\r\n", one.line, word(one.kind), one.why,
-                                           one.person == 0 ? "" : std::to_string(one.person));
-                report.write(report_line_);
-            }
             unit.reset();
             progress.at(done_);
         };
         const auto next_unit = [&] {
             finish_unit();
             if (rows.empty()) return;
-            unit = std::make_unique<Unit>(store_, batch_.id, done_, std::move(rows), job_, rules_);
+            unit = std::make_unique<Unit>(store_, batch_.id, done_, std::move(rows), job_, rules_,
+                                          report ? &*report : nullptr);
             rows = {};
         };
         auto problem = read_rows(file_, job_.format, job_.plan.leaves_only,
@@ -268,14 +270,14 @@ class Run {
         service::run(store_, [&](service::Transaction& tx) {
             batch_ = service::finish_import(tx, batch_.id, clock_now());
         });
-        report.finish();
-        return report.problem();
+        if (report) report->finish();
+        return report ? report->problem() : std::nullopt;
     }
 
     void tell() const {
         if (job_.json) {
             boost::json::object whys;
-            for (const auto& [why, count] : whys_) whys[why] = count;
+            for (const auto& [why, count] : batch_.whys) whys[why] = count;
             boost::json::object all{{"rows", total_},
                                     {"imported", batch_.imported},
                                     {"merged", batch_.merged},
@@ -289,7 +291,7 @@ class Run {
             return;
         }
         std::string whys;
-        for (const auto& [why, count] : whys_)
+        for (const auto& [why, count] : batch_.whys)
             whys += fmt::format("{}{} {}", whys.empty() ? "" : ", ", why, count);
         fmt::print("{}{}{} of {} rows ({})\n", job_.dry_run ? "dry run: " : "", counts_of(batch_),
                    whys.empty() ? "" : " (" + whys + ")", total_, service::word(format_));
@@ -338,8 +340,6 @@ class Run {
     service::ImportFormat format_ = service::ImportFormat::generic;
     std::size_t part_ = 0;
     std::int64_t total_ = 0, done_ = 0;
-    std::map<std::string, std::int64_t> whys_;
-    std::string report_line_;
     ImportBatch batch_;
 };
 

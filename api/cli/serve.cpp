@@ -21,6 +21,7 @@
 #include "config/builtin.h"
 #include "config/key_file.h"
 #include "config/locales.h"
+#include "service/client.h"
 
 namespace zgoda::cli {
 namespace {
@@ -143,6 +144,16 @@ Exit serve(const Serve& options, const config::Settings& settings, const service
     http::Options public_listener = listener(settings.server.listen, settings, metrics, log);
     public_listener.on_refusal =
         http::public_refusals(settings.server.public_url, settings.server.allowed_origins);
+    public_listener.on_untrusted_proxy = [&store = *store](const std::string& peer) {
+        const service::ProxyNote note{service::client_network(peer), clock_now()};
+        store.submit([note](service::Transaction& tx) { tx.note_proxy(note); }, [](service::CommitResult) {});
+    };
+    std::int64_t last_event = 0;
+    service::run(*store, [&last_event](service::Transaction& tx) {
+        last_event = tx.ledger_head().seq;
+        if (tx.proxy_note()) tx.note_proxy(std::nullopt);  // of other settings, perhaps
+    });
+    metrics.follow_after(last_event);
     http::Server public_server(network, std::move(public_listener),
                                http::public_api(std::move(public_options)));
 

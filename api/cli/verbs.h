@@ -320,6 +320,12 @@ struct Migrate {
 // `command_line` is how this program was called, for the database's owner to repeat.
 Exit migrate(const Migrate&, const config::Settings&, const std::string& command_line, const Log&);
 
+struct Doctor {
+    bool json = false;
+};
+// Looks at all that the service needs; `failed` if something is wrong.
+Exit doctor(const Doctor&, const config::Settings&, const std::string& command_line, const Log&);
+
 struct CheckConfig {};
 Exit check_config(const CheckConfig&, const config::Settings&);
 
@@ -330,6 +336,6 @@ using Verb =
                  SubscriberUnsubscribe, SubscriberResend, SubscriberErase, ConsentShow, ConsentVerify,
                  MailPause, SubscriberFind, SubscriberConfirm, SuppressAdd, SuppressRemove, SuppressList,
                  TokenCreate, TokenList, TokenRevoke, Stats, Audit, Purge, Backup, Restore, KeysRotate,
-                 Bounces, Migrate, CheckConfig>;
+                 Bounces, Migrate, Doctor, CheckConfig>;
 
 }  // namespace zgoda::cli

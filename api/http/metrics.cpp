@@ -8,13 +8,21 @@
 
 #include <array>
 #include <map>
+#include <mutex>
 #include <shared_mutex>
 #include <string_view>
 #include <utility>
 
+#include "service/stats.h"
+
 namespace zgoda::http {
 
 namespace {
+
+constexpr std::array letter_kinds{
+    service::LetterKind::confirmation,    service::LetterKind::already_subscribed,
+    service::LetterKind::preference_link, service::LetterKind::address_change,
+    service::LetterKind::welcome,         service::LetterKind::goodbye};
 
 constexpr std::array signup_results{"accepted",           "invalid",    "malformed",  "origin_not_allowed",
                                     "no_open_newsletter", "over_limit", "unavailable"};
@@ -39,6 +47,46 @@ struct Metrics::Impl {
                                                              .Name("zgoda_http_responses_total")
                                                              .Help("Answers by route and class of status")
                                                              .Register(registry);
+    prometheus::Family<prometheus::Counter>& funnel =
+        prometheus::BuildCounter()
+            .Name("zgoda_funnel_total")
+            .Help("What readers did since this process started: asked, confirmed, bounced, left")
+            .Register(registry);
+    prometheus::Counter& asked = funnel.Add({{"step", "signup"}});
+    prometheus::Counter& confirmed = funnel.Add({{"step", "confirmed"}});
+    prometheus::Counter& bounced = funnel.Add({{"step", "bounced"}});
+    prometheus::Counter& left = funnel.Add({{"step", "left"}});
+
+    prometheus::Family<prometheus::Counter>& letters =
+        prometheus::BuildCounter()
+            .Name("zgoda_letters_total")
+            .Help(
+                "Letters by kind, and whether the relay accepted or refused them, since this process started")
+            .Register(registry);
+    std::array<prometheus::Counter*, letter_kinds.size()> accepted{}, refused{};
+
+    std::mutex following;
+    std::int64_t counted = 0;  // events of the ledger
+
+    void count(const service::FunnelStep& step) {
+        using Kind = service::FunnelStep::Kind;
+        const auto letter = static_cast<std::size_t>(step.letter);
+        switch (step.kind) {
+            case Kind::signup:
+                return asked.Increment();
+            case Kind::letter_accepted:
+                return accepted[letter]->Increment();
+            case Kind::letter_refused:
+                return refused[letter]->Increment();
+            case Kind::confirmed:
+                return confirmed.Increment();
+            case Kind::bounced:
+                return bounced.Increment();
+            case Kind::left:
+                return left.Increment();
+        }
+    }
+
     // Routes are string literals of the tables, so their address names them.
     std::shared_mutex mutex;
     std::map<std::pair<const char*, int>, prometheus::Counter*> response;
@@ -64,6 +112,12 @@ struct Metrics::Impl {
 Metrics::Metrics() : impl_(std::make_unique<Impl>()) {
     for (std::size_t i = 0; i < signup_results.size(); ++i)
         impl_->signup[i] = &impl_->signups.Add({{"outcome", signup_results[i]}});
+    for (const service::LetterKind kind : letter_kinds) {
+        const auto i = static_cast<std::size_t>(kind);
+        const std::string name(word(kind));
+        impl_->accepted[i] = &impl_->letters.Add({{"kind", name}, {"outcome", "accepted"}});
+        impl_->refused[i] = &impl_->letters.Add({{"kind", name}, {"outcome", "refused"}});
+    }
 }
 
 Metrics::~Metrics() = default;
@@ -85,6 +139,24 @@ void Metrics::count(const Exchange& exchange) {
         impl_->responses.Add({{"route", route}, {"class", std::to_string(key.second) + "xx"}});
     impl_->response.emplace(key, &counter);
     counter.Increment();
+}
+
+void Metrics::follow_after(std::int64_t event) {
+    impl_->counted = event;
+}
+
+void Metrics::follow(service::Reader& reader) {
+    constexpr std::size_t page = 1000;
+    constexpr int pages = 50;
+    const std::lock_guard lock(impl_->following);
+    for (int round = 0; round < pages; ++round) {
+        const auto events = reader.events(impl_->counted, page);
+        for (const service::Event& event : events) {
+            if (const auto step = service::funnel_step(event)) impl_->count(*step);
+            impl_->counted = event.seq;
+        }
+        if (events.size() < page) return;
+    }
 }
 
 void Metrics::committed(std::chrono::steady_clock::duration took) {

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "api/http/options.h"
-#include "service/records.h"
+#include "service/store.h"
 
 namespace zgoda::http {
 
@@ -38,6 +38,13 @@ class Metrics {
 
     /// How long a signup waited for its commit.
     void committed(std::chrono::steady_clock::duration took);
+
+    /// The funnel is counted from the ledger, so that mailers and administrators in other processes count
+    /// too: what follows this event, or the first one. Call it before follow(), or not at all.
+    void follow_after(std::int64_t event);
+    /// Counts what the ledger has grown by, each event once, however many call this at a time. After a long
+    /// import it takes several calls to catch up.
+    void follow(service::Reader& reader);
 
     /// What is known at the moment of the scrape.
     struct Gauges {

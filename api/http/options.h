@@ -64,6 +64,10 @@ struct Options {
     /// be empty.
     std::function<void(std::string_view)> on_trouble;
 
+    /// Told the first peer that sent X-Forwarded-For without being trusted: an address, or "unix". May be
+    /// empty.
+    std::function<void(const std::string& peer)> on_untrusted_proxy;
+
     /// Called on a refusal that no handler saw, before it is written. Of the request only `origin` is sure to
     /// be there, if it had one. May be empty.
     std::function<void(const Request&, Response&)> on_refusal;

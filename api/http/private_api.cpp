@@ -82,6 +82,10 @@ asio::awaitable<Response> ready(Request&, const PrivateOptions& options) {
 }
 
 asio::awaitable<Response> show_metrics(Request&, const PrivateOptions& options) {
+    service::Store::Query query = [&metrics = options.metrics](service::Reader& reader) {
+        metrics.follow(reader);
+    };
+    co_await read(options.store, std::move(query));
     MailState mail;
     const bool readable = co_await look_at_mail(options, mail);
     if (!readable) co_return problem(503, "The outbox can't be read.");

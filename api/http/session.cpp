@@ -356,9 +356,13 @@ asio::awaitable<Session::Arrival> Session::read_request(Request& request, Refusa
 std::optional<Refusal> Session::settle_client(Request& request) {
     const auto& options = around_.options;
     request.client = client_address(options.trusted_proxies, peer_, request.x_forwarded_for);
-    if (!request.x_forwarded_for.empty() && !peer_is_trusted_ && options.on_trouble &&
-        !around_.warned_of_forwarding.exchange(true))
-        options.on_trouble("X-Forwarded-For came from a peer that is not in trusted_proxies and was ignored");
+    if (!request.x_forwarded_for.empty() && !peer_is_trusted_ &&
+        !around_.warned_of_forwarding.exchange(true)) {
+        if (options.on_trouble)
+            options.on_trouble(
+                "X-Forwarded-For came from a peer that is not in trusted_proxies and was ignored");
+        if (options.on_untrusted_proxy) options.on_untrusted_proxy(peer_);
+    }
 
     if (options.hosts.empty() || peer_ == "unix") return std::nullopt;
     for (const std::string& host : options.hosts)

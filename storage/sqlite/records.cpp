@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <stdexcept>
 
 namespace zgoda::storage {
@@ -63,6 +64,29 @@ std::string_view write_wishes(std::string& out, const std::vector<Wish>& wishes)
         append_number(out, wish.newsletter);
         out += ':';
         out += wish.wording;
+    }
+    return out;
+}
+
+// 'unproven 3,erased 1'
+std::map<std::string, std::int64_t> parse_counts(std::string_view text) {
+    std::map<std::string, std::int64_t> counts;
+    while (!text.empty()) {
+        const auto space = std::min(text.find(' '), text.size());
+        std::int64_t& count = counts[std::string(text.substr(0, space))];
+        text.remove_prefix(std::min(space + 1, text.size()));
+        count = take_number(text);
+        if (!text.empty()) text.remove_prefix(1);
+    }
+    return counts;
+}
+
+std::string_view write_counts(std::string& out, const std::map<std::string, std::int64_t>& counts) {
+    out.clear();
+    for (const auto& [word, count] : counts) {
+        if (!out.empty()) out += ',';
+        (out += word) += ' ';
+        append_number(out, count);
     }
     return out;
 }
@@ -240,7 +264,7 @@ Event read_event(const Query& row) {
 
 const std::string batch_columns =
     "id, name, digest, state, format, basis, started_at, changed_at, position, imported, merged, unchanged, "
-    "refused, restored, kept";
+    "refused, restored, kept, whys";
 
 ImportBatch read_batch(const Query& row) {
     ImportBatch b;
@@ -259,6 +283,7 @@ ImportBatch read_batch(const Query& row) {
     b.refused = row.integer(12);
     b.restored = row.integer(13);
     b.kept = row.integer(14);
+    b.whys = parse_counts(row.text(15));
     return b;
 }
 
@@ -286,8 +311,13 @@ Id read_id(const Query& row) {
 // ?1 newsletter, ?2 status, ?3 changed since, ?4 locale; NULL or '' does not filter.
 const std::string export_filter =
     "(?1 IS NULL OR s.newsletter = ?1) AND (?2 IS NULL OR s.status = ?2) AND "
-    "(?3 IS NULL OR s.signed_up_at >= ?3 OR s.confirmed_at >= ?3 OR s.unsubscribed_at >= ?3) AND "
+    "(?3 IS NULL OR s.changed_at >= ?3) AND "
     "(?4 = '' OR p.locale = ?4)";
+
+TimeMs clock_now() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
 
 std::optional<std::int64_t> status_number(const ExportFilter& filter) {
     if (!filter.status) return std::nullopt;
@@ -455,6 +485,10 @@ void Records::add(const Person& p) {
 }
 
 void Records::update(const Person& p) {
+    db_.run(
+        "UPDATE subscription SET changed_at = ?5 WHERE person = ?1 AND EXISTS (SELECT 1 FROM person WHERE id "
+        "= ?1 AND (name <> ?2 OR locale <> ?3 OR ifnull(address, addr_key) <> ?4))",
+        p.id, p.name, p.locale, p.address, clock_now());
     // Apart from addr_key, whose index would be written even if the key stays as it is.
     db_.run(
         "UPDATE person SET abuse_key = ?2, address = ?3, envelope = ?4, needs_smtputf8 = ?5, name = ?6, "
@@ -504,9 +538,9 @@ std::vector<Subscription> Records::subscriptions_of(Id person) {
 
 void Records::add(const Subscription& s) {
     static const std::string sql = "INSERT INTO subscription (" + subscription_columns +
-                                   ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                                   ", changed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
     db_.run(sql.c_str(), s.id, s.person, s.newsletter, number(s.status), s.signed_up_at, s.confirmed_at,
-            s.unsubscribed_at, s.paused_until, s.source, s.form, s.fields);
+            s.unsubscribed_at, s.paused_until, s.source, s.form, s.fields, clock_now());
 }
 
 void Records::remove(const Subscription& s) {
@@ -516,9 +550,9 @@ void Records::remove(const Subscription& s) {
 void Records::update(const Subscription& s) {
     db_.run(
         "UPDATE subscription SET status = ?2, signed_up_at = ?3, confirmed_at = ?4, unsubscribed_at = ?5, "
-        "paused_until = ?6, source = ?7, form = ?8, fields = ?9 WHERE id = ?1",
+        "paused_until = ?6, source = ?7, form = ?8, fields = ?9, changed_at = ?10 WHERE id = ?1",
         s.id, number(s.status), s.signed_up_at, s.confirmed_at, s.unsubscribed_at, s.paused_until, s.source,
-        s.form, s.fields);
+        s.form, s.fields, clock_now());
     must_have_changed("subscription");
 }
 
@@ -667,6 +701,18 @@ MailerNote Records::mailer_note() {
 
 void Records::note_mailer(const MailerNote& note) {
     db_.run("UPDATE mailer_note SET last_run_at = ?1, usual_delay = ?2", note.last_run_at, note.usual_delay);
+}
+
+std::optional<ProxyNote> Records::proxy_note() {
+    auto row = db_.query("SELECT network, at FROM proxy_note");
+    if (!row.step()) return std::nullopt;
+    return ProxyNote{row.string(0), row.integer(1)};
+}
+
+void Records::note_proxy(const std::optional<ProxyNote>& note) {
+    db_.run("DELETE FROM proxy_note");
+    if (note)
+        db_.run("INSERT INTO proxy_note (one, network, at) VALUES (1, ?1, ?2)", note->network, note->at);
 }
 
 int Records::wrong_codes(Id letter) {
@@ -1036,17 +1082,18 @@ std::vector<ImportEntry> Records::import_entries_of(Id person) {
 void Records::add(const ImportBatch& b) {
     static const std::string sql = "INSERT INTO import_batch (" + batch_columns +
                                    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-                                   "?15)";
+                                   "?15, ?16)";
     db_.run(sql.c_str(), b.id, b.name, b.digest, number(b.state), b.format, b.basis, b.started_at,
-            b.changed_at, b.position, b.imported, b.merged, b.unchanged, b.refused, b.restored, b.kept);
+            b.changed_at, b.position, b.imported, b.merged, b.unchanged, b.refused, b.restored, b.kept,
+            write_counts(scratch_, b.whys));
 }
 
 void Records::update(const ImportBatch& b) {
     db_.run(
         "UPDATE import_batch SET state = ?2, changed_at = ?3, position = ?4, imported = ?5, merged = ?6, "
-        "unchanged = ?7, refused = ?8, restored = ?9, kept = ?10 WHERE id = ?1",
+        "unchanged = ?7, refused = ?8, restored = ?9, kept = ?10, whys = ?11 WHERE id = ?1",
         b.id, number(b.state), b.changed_at, b.position, b.imported, b.merged, b.unchanged, b.refused,
-        b.restored, b.kept);
+        b.restored, b.kept, write_counts(scratch_, b.whys));
     must_have_changed("batch of an import");
 }
 

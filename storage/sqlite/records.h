@@ -58,6 +58,7 @@ class Records final : public service::Transaction {
     std::vector<service::Letter> leased_letters() override;
     service::OutboxCounts outbox(service::TimeMs now) override;
     service::MailerNote mailer_note() override;
+    std::optional<service::ProxyNote> proxy_note() override;
     std::vector<service::Request> waiting_requests(service::TimeMs asked_before, std::size_t limit) override;
 
     std::vector<service::Letter> open_letters(service::TimeMs due_after, service::Id after,
@@ -116,6 +117,7 @@ class Records final : public service::Transaction {
     void add(const service::Letter&) override;
     void update(const service::Letter&) override;
     void note_mailer(const service::MailerNote&) override;
+    void note_proxy(const std::optional<service::ProxyNote>&) override;
     void add(const service::AddressChange&) override;
     void update(const service::AddressChange&) override;
     void set_wrong_codes(service::Id letter, int) override;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <pwd.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -214,6 +215,10 @@ std::variant<MigrationReport, OpenProblem> migrate(const SqliteOptions& given, b
     });
     if (wrong) return *wrong;
     return report;
+}
+
+std::string sqlite_version() {
+    return sqlite3_libversion();
 }
 
 }  // namespace zgoda::storage

@@ -92,6 +92,8 @@ class SqliteStore : public service::Store {
 
 std::variant<std::unique_ptr<SqliteStore>, OpenProblem> open_sqlite(const SqliteOptions&);
 
+std::string sqlite_version();  // of the library at work: "3.40.1"
+
 struct MigrationReport {
     int from = 0;  // 0: there was nothing
     int to = 0;

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "api/http/server.h"
+#include "service/ledger.h"
 #include "tests/api/newsroom.h"
 
 using namespace zgoda;
@@ -110,6 +111,49 @@ TEST_SUITE("the private listener") {
         }
         CHECK_FALSE(contains(response.body, "ada"));
         CHECK_FALSE(contains(response.body, "example"));
+    }
+
+    TEST_CASE("counts the funnel from the ledger, each event once, from where it was told to begin") {
+        PrivateRoom room;
+        room.sign_up("before@example.org", {"daily"});
+        service::look(room.store,
+                      [&](service::Reader& reader) { room.metrics.follow_after(reader.ledger_head().seq); });
+        room.sign_up("ada@example.org", {"daily"});
+        room.sign_up("eve@example.org", {"daily"});
+        const auto event = [&](service::EventKind kind, const std::string& details) {
+            service::run(room.store, [&](service::Transaction& tx) {
+                service::Nonces nonces({});
+                service::EventDraft draft;
+                draft.kind = kind;
+                draft.person = 7;
+                draft.details = details;
+                service::record(tx, room.keys, std::move(draft), room.now, nonces);
+            });
+        };
+        event(service::EventKind::letter_sent, R"({"kind":"confirmation"})");
+        event(service::EventKind::letter_refused, R"({"kind":"welcome"})");
+        event(service::EventKind::letter_sent, R"({"kind":"of the future"})");
+        event(service::EventKind::confirmed, "{}");
+        event(service::EventKind::bounced, "{}");
+        event(service::EventKind::withdrawn, "{}");
+        event(service::EventKind::complained, "{}");
+        event(service::EventKind::imported, R"({"batch":1})");
+        room.see("/metrics");
+        const Response response = room.see("/metrics");
+        for (const char* line : {
+                 "zgoda_funnel_total{step=\"signup\"} 2",
+                 "zgoda_funnel_total{step=\"confirmed\"} 1",
+                 "zgoda_funnel_total{step=\"bounced\"} 1",
+                 "zgoda_funnel_total{step=\"left\"} 2",
+                 "zgoda_letters_total{kind=\"confirmation\",outcome=\"accepted\"} 1",
+                 "zgoda_letters_total{kind=\"welcome\",outcome=\"refused\"} 1",
+                 "zgoda_letters_total{kind=\"goodbye\",outcome=\"accepted\"} 0",
+             }) {
+            const std::string wanted = line;
+            CAPTURE(wanted);
+            CHECK(contains(response.body, wanted));
+        }
+        CHECK_FALSE(contains(response.body, "future"));
     }
 
     TEST_CASE("knows no path of the public one") {

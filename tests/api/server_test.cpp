@@ -789,6 +789,20 @@ TEST_SUITE("server: whose request it is") {
         CHECK(served.troubles()[0].find("203.0.113.9") == std::string::npos);
     }
 
+    TEST_CASE("whoever asks is told that stranger's address, once") {
+        std::mutex mutex;
+        std::vector<std::string> strangers;
+        Served served([&](Options& options) {
+            options.on_untrusted_proxy = [&](const std::string& peer) {
+                const std::lock_guard lock(mutex);
+                strangers.push_back(peer);
+            };
+        });
+        for (int i = 0; i < 3; ++i) served.ask(get("/echo", "X-Forwarded-For: 203.0.113.9\r\n"));
+        const std::lock_guard lock(mutex);
+        CHECK(strangers == std::vector<std::string>{"127.0.0.1"});
+    }
+
     TEST_CASE("a trusted proxy's is read over all its fields") {
         Served served([](Options& options) { options.trusted_proxies = TrustedProxies({"loopback"}); });
         CHECK(served.ask(get("/echo", "X-Forwarded-For: 203.0.113.9\r\nx-forwarded-for: 127.0.0.2\r\n"))

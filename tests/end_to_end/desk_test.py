@@ -13,7 +13,7 @@ import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from program import Program
+from program import Program, SmtpSink
 
 OK, FAILED, USAGE, NOT_FOUND, LATER = 0, 1, 2, 3, 75
 
@@ -347,6 +347,66 @@ class Audit(Desk):
         self.assertNotIn("@", json.dumps(acts))
         self.assertTrue(all(act["who"] for act in acts))
         self.assertEqual(len(self.run_("audit", "--limit", "2").splitlines()), 2)
+
+
+class Doctor(Desk):
+    def look(self, expect, **settings):
+        """What it finds, by what it looked at; the same on paper and in JSON."""
+        done = self.zgoda.call("doctor", "--json", **settings)
+        self.assertEqual(done.returncode, expect, done.stdout + done.stderr)
+        report = json.loads(done.stdout)
+        lines = self.run_("doctor", expect=expect, **settings).splitlines()
+        self.assertEqual([line.split()[:2] for line in lines], [[one["grade"], one["check"]] for one in report["findings"]])
+        self.assertEqual(report["grade"] == "failure", expect == FAILED)
+        return {one["check"]: one for one in report["findings"]}
+
+    def test_finds_nothing_wrong_with_a_service_at_work(self):
+        self.zgoda.serve()
+        self.sign_up("ada@example.org")
+        found = self.look(OK)
+        self.assertEqual(set(found) - {"settings"}, {"database", "keys", "disk", "clock", "permissions", "relay", "mailer", "proxies", "sqlite"})
+        self.assertEqual(found["mailer"]["grade"], "ok")
+        self.assertIn(sqlite3.sqlite_version, found["sqlite"]["what"])
+        self.assertEqual(self.zgoda.client.get("/").status, 200)
+
+    def test_a_proxy_that_nobody_trusts_is_a_failure_until_the_service_starts_anew(self):
+        self.zgoda.serve(server_trusted_proxies="unix")
+        self.assertEqual(self.look(OK)["proxies"]["grade"], "ok")
+        self.zgoda.client.get("/", **{"X-Forwarded-For": "203.0.113.9"})
+        time.sleep(0.3)
+        found = self.look(FAILED)["proxies"]
+        self.assertEqual(found["grade"], "failure")
+        self.assertIn("127.0.0.0/24", found["what"])
+        self.assertNotIn("203.0.113", found["what"])
+        self.zgoda.stop()
+        self.zgoda.serve()
+        self.zgoda.client.get("/", **{"X-Forwarded-For": "203.0.113.9"})
+        time.sleep(0.3)
+        self.assertEqual(self.look(OK)["proxies"]["grade"], "ok")
+
+    def test_finds_what_is_wrong(self):
+        self.zgoda.database.chmod(0o644)
+        self.assertIn("chmod 600", self.look(FAILED)["permissions"]["to_do"])
+        self.zgoda.database.chmod(0o600)
+        self.look(OK)
+        self.assertEqual(self.look(FAILED, mail_url="smtp://127.0.0.1:9", mail_tls="none")["relay"]["grade"], "failure")
+        sink = SmtpSink(self.zgoda.folder)
+        self.addCleanup(sink.stop)
+        self.assertEqual(self.look(OK, mail_url=sink.url, mail_tls="none")["relay"]["grade"], "ok")
+        self.assertEqual(sink.new_entries(), [])
+        password = self.zgoda.folder / "password"
+        password.write_text("secret")
+        password.chmod(0o600)
+        found = self.look(FAILED, mail_url=sink.url, mail_tls="none", mail_username="news", mail_password_file=str(password))
+        self.assertIn("authentication", found["relay"]["what"])
+        self.run_("mail", "pause")
+        self.assertEqual(self.look(OK)["mailer"]["grade"], "warning")
+        key = self.zgoda.folder / "var" / "secret.key"
+        key.chmod(0o644)
+        self.assertEqual(self.look(FAILED)["keys"]["grade"], "failure")
+        key.chmod(0o600)
+        self.zgoda.database.unlink()
+        self.refused("doctor", code=USAGE, says=["there is no database"])
 
 
 class Stats(Desk):

@@ -3,7 +3,7 @@
 
     purge     nobody is forgotten by half, nobody who confirmed at all, and no signup acknowledged meanwhile is lost;
     backup    the file is whole or not there, and signups go on;
-    restore   the database is the old one or the new one, whole, and the next try succeeds;
+    restore   the database is the old one or the new one, whole, and the next try succeeds; also before each step of the swap;
     migrate   the database is whole, of some version; a file that looks like a backup is one; the next try succeeds.
 
 --cycles N (20)   --seed S   KEEP=1 in the environment keeps the folders.
@@ -171,6 +171,41 @@ def restore(zgoda, dice, cycles):
     return met, f"; the database was replaced first in cycle {replaced or 'none'}"
 
 
+def restore_swap(zgoda, dice, cycles):
+    """Not at random: before each single step by which the new database takes the old one's place."""
+    zgoda.serve()
+    fill(zgoda, 20, "reader")
+    file = zgoda.folder / "night.db"
+    zgoda.run("backup", str(file))
+    fill(zgoda, 5, "late")
+    zgoda.server.kill()  # leaves its log behind, which has to go out of the way too
+    zgoda.server.wait()
+    zgoda.client.close()
+    data = zgoda.database.parent
+    shutil.copytree(data, zgoda.folder / "before")
+    old, new = 25, 20
+    steps = olds = 0
+    while True:
+        shutil.rmtree(data)
+        shutil.copytree(zgoda.folder / "before", data)
+        step = zgoda.start("restore", str(file), "--yes", before=(
+            "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=rename,link,unlink,fsync",
+            "-e", f"inject=rename,link,unlink,fsync:signal=SIGKILL:when={steps + 1}"))
+        if step.wait() == 0: break
+        steps += 1
+        whole(zgoda.database)
+        count = ask(zgoda.database, "SELECT count(*) FROM person")[0][0]
+        assert count in (old, new), f"step {steps}: {count} people, neither {old} nor {new}"
+        olds += count == old
+        zgoda.run("consent", "verify")
+        zgoda.run("restore", str(file), "--yes")
+        assert ask(zgoda.database, "SELECT count(*) FROM person") == [(new,)]
+        left = [path.name for path in data.glob("zgoda.db.restore-*")]
+        assert not left, f"step {steps} left behind: {left}"
+    assert 0 < olds < steps, f"{olds} of {steps} kills left the old database: none was before the swap, or none after it"
+    return cycles, f": each of {steps} steps, {olds} of them before the new database was in place"
+
+
 def migrate(zgoda, dice, cycles):
     old = zgoda.folder / "old.db"
     schema = sorted((ROOT / "storage" / "sqlite" / "schema").glob("*.sql"))
@@ -212,7 +247,8 @@ def main():
     options = options.parse_args()
     print(f"kill test of the desk: {options.cycles} cycles each, seed {options.seed}", flush=True)
     failed = 0
-    for what in (purge, backup, restore, migrate):
+    tests = (purge, backup, restore, restore_swap, migrate) if shutil.which("strace") else (purge, backup, restore, migrate)
+    for what in tests:
         zgoda = Program()
         try:
             zgoda.make("ukraine-daily")
@@ -224,7 +260,7 @@ def main():
             print(f"{what.__name__}: WRONG: {error}", flush=True)
         finally:
             zgoda.remove()
-    print(f"kill test of the desk: {4 - failed} passed, {failed} failed")
+    print(f"kill test of the desk: {len(tests) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 

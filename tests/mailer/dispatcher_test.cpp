@@ -100,6 +100,7 @@ struct Newsroom : service::World {
                 announced = next ? next->message : "";
                 return newsroom.relay(envelope);
             }
+            Outcome check() override { return {Outcome::Kind::delivered, {}, {}, false}; }
             Newsroom& newsroom;
             std::string announced;
         };

@@ -49,6 +49,17 @@ TEST_SUITE("maildir courier") {
         CHECK(fs::status(box).permissions() == fs::perms::owner_all);
     }
 
+    TEST_CASE("a look whether letters could go makes nothing, and says what is in the way") {
+        const Folder folder;
+        const fs::path box = folder.path / "letters";
+        CHECK(make_maildir_courier(box)->check().kind == Kind::delivered);
+        CHECK_FALSE(fs::exists(box));
+        std::ofstream(box) << "a file";
+        const Outcome outcome = make_maildir_courier(box)->check();
+        CHECK(outcome.scope == Outcome::Scope::config);
+        CHECK(outcome.reply.find("letters") != std::string::npos);
+    }
+
     TEST_CASE("couriers that share a folder never take each other's names") {
         const Folder folder;
         const auto one = make_maildir_courier(folder.path), other = make_maildir_courier(folder.path);

@@ -97,6 +97,55 @@ void check(const Row& row) {
 
 }  // namespace
 
+TEST_SUITE("smtp courier: a look whether letters could go") {
+    Outcome look_at(const ScriptedSmtp& server, bool log_in = false) {
+        SmtpOptions options = options_for(server);
+        if (log_in) options.username = "news", options.password = "secret";
+        return make_smtp_courier(options)->check();
+    }
+
+    TEST_CASE("connects, and sends nothing") {
+        const ScriptedSmtp server;
+        CHECK(look_at(server).kind == Kind::delivered);
+        CHECK(server.count("EHLO") == 1);
+        CHECK(server.count("MAIL") == 0);
+        CHECK(server.mails().empty());
+    }
+
+    TEST_CASE("logs in, and says when that is refused or not offered") {
+        const ScriptedSmtp good{{"EHLO", "250-relay\n250 AUTH PLAIN LOGIN"}, {"AUTH", "235 2.7.0 welcome"}};
+        CHECK(look_at(good, true).kind == Kind::delivered);
+        CHECK(good.count("AUTH") == 1);
+        const ScriptedSmtp bad{{"EHLO", "250-relay\n250 AUTH PLAIN"}, {"AUTH", "535 5.7.8 wrong password"}};
+        const Outcome refused = look_at(bad, true);
+        CHECK(refused.kind == Kind::try_later);
+        CHECK(refused.scope == Scope::config);
+        CHECK(refused.reply.find("535") != std::string::npos);
+        const ScriptedSmtp bare{{"EHLO", "250 relay"}};
+        CHECK(look_at(bare, true).scope == Scope::config);
+    }
+
+    TEST_CASE("says who cannot be reached, or takes nothing now") {
+        SmtpOptions options;
+        {
+            const ScriptedSmtp gone;
+            options = options_for(gone);
+        }
+        CHECK(make_smtp_courier(options)->check().scope == Scope::relay);
+        const ScriptedSmtp busy{{"CONNECT", "421 4.3.2 later"}};
+        CHECK(look_at(busy).kind == Kind::try_later);
+    }
+
+    TEST_CASE("letters go afterwards") {
+        const ScriptedSmtp server;
+        const auto courier = make_smtp_courier(options_for(server));
+        CHECK(courier->deliver(envelope, message).kind == Kind::delivered);
+        CHECK(courier->check().kind == Kind::delivered);
+        CHECK(courier->deliver(envelope, message).kind == Kind::delivered);
+        CHECK(server.mails().size() == 2);
+    }
+}
+
 TEST_SUITE("smtp courier") {
     TEST_CASE_TEMPLATE("a letter arrives as it was built, and the server's receipt is kept", G, Plain,
                        Pipelined) {

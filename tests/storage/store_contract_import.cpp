@@ -31,6 +31,7 @@ TEST_CASE_TEMPLATE("a batch comes back as it was kept", S, ALL_STORES) {
     b.state = ImportState::undone;
     b.changed_at = 2'000;
     b.position = 10, b.imported = 1, b.merged = 2, b.unchanged = 3, b.refused = 4, b.restored = 5, b.kept = 6;
+    b.whys = {{"erased", 1}, {"unproven", 3}};
     run(s.store, [&](Transaction& t) { t.update(b); });
     const auto kept = ask(s.store, [&](Reader& r) { return r.import_batch(b.id); });
     REQUIRE(kept);
@@ -44,6 +45,7 @@ TEST_CASE_TEMPLATE("a batch comes back as it was kept", S, ALL_STORES) {
     CHECK(kept->position == 10);
     CHECK(kept->imported * 10000 + kept->merged * 1000 + kept->unchanged * 100 + kept->refused * 10 == 12340);
     CHECK(kept->restored * 10 + kept->kept == 56);
+    CHECK(kept->whys == b.whys);
     run(s.store, [&](Transaction& t) { t.add(a_batch(t.new_id(), "tuesday")); });
     CHECK(ask(s.store, [](Reader& r) { return r.import_batches().size(); }) == 2);
     CHECK(ask(s.store, [](Reader& r) { return r.import_batches().front().name; }) == "monday");

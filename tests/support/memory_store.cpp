@@ -1,6 +1,7 @@
 #include "tests/support/memory_store.h"
 
 #include <algorithm>
+#include <chrono>
 #include <stdexcept>
 
 namespace zgoda::tests {
@@ -16,6 +17,11 @@ bool to_be_sent(const Letter& l) {
 
 bool still_open(const Letter& l) {
     return to_be_sent(l) || l.state == LetterState::leased;
+}
+
+TimeMs clock_now() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
 }
 
 template <class Record, class Condition>
@@ -114,6 +120,7 @@ class Unit : public Transaction {
         return counts;
     }
     MailerNote mailer_note() override { return t().note; }
+    std::optional<ProxyNote> proxy_note() override { return t().proxy_note; }
     std::vector<Request> waiting_requests(TimeMs asked_before, std::size_t limit) override {
         auto waiting = select(t().requests, [&](const Request& r) {
             return r.state == RequestState::open && !r.letter && r.asked_at < asked_before;
@@ -334,7 +341,13 @@ class Unit : public Transaction {
         if (person_by_key(p.addr_key)) throw StorageError("addr_key is taken");
         insert(t().people, p);
     }
-    void update(const Person& p) override { existing(t().people, p.id) = p; }
+    void update(const Person& p) override {
+        Person& kept = existing(t().people, p.id);
+        if (kept.name != p.name || kept.locale != p.locale || kept.address != p.address) {
+            for (const Subscription& s : subscriptions_of(p.id)) tables_.changed_at[s.id] = clock_now();
+        }
+        kept = p;
+    }
     void add(const Subscription& s) override {
         must_exist(s.person);
         for (const auto& other : subscriptions_of(s.person)) {
@@ -342,8 +355,12 @@ class Unit : public Transaction {
         }
         if (!tables_.newsletters.contains(s.newsletter)) throw StorageError("no such newsletter");
         insert(tables_.subscriptions, s);
+        tables_.changed_at[s.id] = clock_now();
     }
-    void update(const Subscription& s) override { existing(t().subscriptions, s.id) = s; }
+    void update(const Subscription& s) override {
+        existing(t().subscriptions, s.id) = s;
+        tables_.changed_at[s.id] = clock_now();
+    }
     void add(const Request& r) override {
         must_exist(r.person);
         insert(t().requests, r);
@@ -362,6 +379,7 @@ class Unit : public Transaction {
     }
     void update(const Letter& l) override { existing(t().letters, l.id) = l; }
     void note_mailer(const MailerNote& note) override { t().note = note; }
+    void note_proxy(const std::optional<ProxyNote>& note) override { t().proxy_note = note; }
     void add(const AddressChange& c) override {
         must_exist(c.person);
         insert(t().address_changes, c);
@@ -502,11 +520,9 @@ class Unit : public Transaction {
         if (!t().people.contains(person)) throw StorageError("no such person");
     }
     bool passes(const ExportFilter& filter, const Subscription& s) {
-        const auto since = [&](std::optional<TimeMs> time) { return time && *time >= *filter.changed_since; };
         return (!filter.newsletter || *filter.newsletter == s.newsletter) &&
                (!filter.status || *filter.status == s.status) &&
-               (!filter.changed_since || since(s.signed_up_at) || since(s.confirmed_at) ||
-                since(s.unsubscribed_at)) &&
+               (!filter.changed_since || tables_.changed_at.at(s.id) >= *filter.changed_since) &&
                (filter.locale.empty() || filter.locale == tables_.people.at(s.person).locale);
     }
 

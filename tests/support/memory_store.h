@@ -36,6 +36,7 @@ class MemoryStore : public service::Store {
         std::map<std::string, service::Wording, std::less<>> wordings;
         std::map<service::Id, service::Person> people;
         std::map<service::Id, service::Subscription> subscriptions;
+        std::map<service::Id, service::TimeMs> changed_at;  // of subscriptions, by the real clock
         std::map<service::Id, service::Request> requests;
         std::map<service::Id, service::Letter> letters;
         std::map<service::Id, service::AddressChange> address_changes;
@@ -48,6 +49,7 @@ class MemoryStore : public service::Store {
         std::vector<service::Event> ledger;
         service::LedgerHead head;
         service::MailerNote note;
+        std::optional<service::ProxyNote> proxy_note;
         std::vector<service::MailPause> mail_pauses;
         std::vector<service::AdminAct> admin_acts;
         std::map<service::Id, service::AdminToken> admin_tokens;
