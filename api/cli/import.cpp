@@ -27,13 +27,16 @@ using service::ImportBatch;
 using service::printable;
 using Clock = std::chrono::steady_clock;
 
-// A unit of work takes about so long: nobody waits for the lock for longer.
+// A unit of work takes about so long: nobody waits for the lock for longer. While others write too, it is
+// shorter, because their signups wait for each unit.
 constexpr auto unit_time = std::chrono::milliseconds(8);
+constexpr auto shared_unit_time = std::chrono::milliseconds(1);
 constexpr std::size_t smallest_unit = 20, largest_unit = 1000;
 
-// How many rows the next unit gets, from how long the last one took.
-std::size_t next_size(std::size_t size, Clock::duration took) {
-    const double share = std::chrono::duration<double>(unit_time).count() /
+// How many rows the next unit gets, from how long the last one took and had to wait.
+std::size_t next_size(std::size_t size, Clock::duration took, Clock::duration waited) {
+    const bool shared = waited > std::chrono::microseconds(500);
+    const double share = std::chrono::duration<double>(shared ? shared_unit_time : unit_time).count() /
                          std::max(1e-4, std::chrono::duration<double>(took).count());
     const double next = static_cast<double>(size) * std::clamp(share, 0.5, 1.5);
     return std::clamp(static_cast<std::size_t>(next), smallest_unit, largest_unit);
@@ -111,6 +114,7 @@ class Unit {
         : rows_(std::move(rows)), moment_{clock_now(), service::random_seed()} {
         work_ = [this, batch, first, &job, &rules, report](service::Transaction& tx) {
             const auto start = Clock::now();
+            waited_ = start - submitted_;
             verdicts_ = service::import_rows(tx, batch, first, rows_, job.plan, rules, moment_);
             took_ = Clock::now() - start;
             if (report != nullptr) report->write(first, verdicts_);
@@ -147,12 +151,14 @@ class Unit {
         }
     }
     Clock::duration took() const { return took_; }
+    Clock::duration waited() const { return waited_; }
     std::size_t size() const { return rows_.size(); }
 
  private:
     void submit(service::Store& store) {
         auto promise = std::make_shared<std::promise<service::CommitResult>>();
         outcome_ = promise->get_future();
+        submitted_ = Clock::now();
         store.submit(work_,
                      [promise](service::CommitResult result) { promise->set_value(std::move(result)); });
     }
@@ -161,7 +167,8 @@ class Unit {
     service::Moment moment_;
     service::Store::Work work_;
     std::vector<service::RowVerdict> verdicts_;
-    Clock::duration took_{};
+    Clock::time_point submitted_;
+    Clock::duration took_{}, waited_{};
     std::future<service::CommitResult> outcome_;
 };
 
@@ -235,7 +242,7 @@ class Run {
         const auto finish_unit = [&] {
             if (!unit) return;
             const auto& verdicts = unit->verdicts(store_);
-            size = next_size(unit->size(), unit->took());
+            size = next_size(unit->size(), unit->took(), unit->waited());
             done_ += static_cast<std::int64_t>(verdicts.size());
             unit.reset();
             progress.at(done_);
@@ -468,14 +475,16 @@ Exit import_undo(const ImportUndo& options, const service::Rules& rules, service
     std::size_t size = 50;
     while (batch->state != service::ImportState::undone) {
         const service::Moment moment{clock_now(), service::random_seed()};
-        Clock::duration took{};
+        Clock::duration took{}, waited{};
+        const auto submitted = Clock::now();
         service::run(store, [&](service::Transaction& tx) {
             const auto begun = Clock::now();
+            waited = begun - submitted;
             batch = service::undo_rows(tx, batch->id, size, rules, moment);
             took = Clock::now() - begun;
         });
         rows += static_cast<std::int64_t>(size);
-        size = next_size(size, took);
+        size = next_size(size, took, waited);
         progress.at(rows);
     }
     if (options.json) {

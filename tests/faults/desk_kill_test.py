@@ -185,23 +185,24 @@ def restore_swap(zgoda, dice, cycles):
     shutil.copytree(data, zgoda.folder / "before")
     old, new = 25, 20
     steps = olds = 0
-    while True:
-        shutil.rmtree(data)
-        shutil.copytree(zgoda.folder / "before", data)
-        step = zgoda.start("restore", str(file), "--yes", before=(
-            "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=rename,link,unlink,fsync",
-            "-e", f"inject=rename,link,unlink,fsync:signal=SIGKILL:when={steps + 1}"))
-        if step.wait() == 0: break
-        steps += 1
-        whole(zgoda.database)
-        count = ask(zgoda.database, "SELECT count(*) FROM person")[0][0]
-        assert count in (old, new), f"step {steps}: {count} people, neither {old} nor {new}"
-        olds += count == old
-        zgoda.run("consent", "verify")
-        zgoda.run("restore", str(file), "--yes")
-        assert ask(zgoda.database, "SELECT count(*) FROM person") == [(new,)]
-        left = [path.name for path in data.glob("zgoda.db.restore-*")]
-        assert not left, f"step {steps} left behind: {left}"
+    for call in ("link", "rename", "unlink", "fsync"):  # strace counts each for itself, and each thread's
+        for nth in range(1, 100):
+            shutil.rmtree(data)
+            shutil.copytree(zgoda.folder / "before", data)
+            step = zgoda.start("restore", str(file), "--yes", before=(
+                "strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={nth}"))
+            if step.wait() == 0: break
+            steps += 1
+            where = f"before {call} {nth}"
+            whole(zgoda.database)
+            count = ask(zgoda.database, "SELECT count(*) FROM person")[0][0]
+            assert count in (old, new), f"{where}: {count} people, neither {old} nor {new}"
+            olds += count == old
+            zgoda.run("consent", "verify")
+            zgoda.run("restore", str(file), "--yes")
+            assert ask(zgoda.database, "SELECT count(*) FROM person") == [(new,)], where
+            left = [path.name for path in data.glob("zgoda.db.restore-*")]
+            assert not left, f"{where}, left behind: {left}"
     assert 0 < olds < steps, f"{olds} of {steps} kills left the old database: none was before the swap, or none after it"
     return cycles, f": each of {steps} steps, {olds} of them before the new database was in place"
 
