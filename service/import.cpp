@@ -273,6 +273,7 @@ class RowWork {
 
     RowVerdict decide(const PreparedRow& prepared, std::int64_t number) {
         RowVerdict verdict;
+        verdict.part = prepared.part;
         verdict.line = prepared.line;
         const auto refuse = [&verdict](std::string why) {
             verdict.kind = RowVerdict::Kind::refused;

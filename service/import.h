@@ -57,6 +57,7 @@ struct ImportPlan {
 
 // A row, judged as far as that needs no database.
 struct PreparedRow {
+    std::size_t part = 1;  // of an archive
     std::int64_t line = 0;
     std::string refused;  // why, or ""
     ImportRow row;
@@ -74,6 +75,7 @@ std::variant<PreparedRow, InputProblem> prepare(ImportRow, std::int64_t line, Im
 void find_keys(PreparedRow&, const Rules&);
 
 struct RowVerdict {
+    std::size_t part = 1;
     std::int64_t line = 0;
     enum class Kind { imported, merged, unchanged, refused } kind = Kind::unchanged;
     std::string why;  // of a refusal; one of few words

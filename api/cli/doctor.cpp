@@ -25,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 using Grade = Finding::Grade;
 
-constexpr std::uintmax_t mib = 1024 * 1024;
+constexpr std::uintmax_t mib = std::uintmax_t{1024} * 1024;
 constexpr std::uintmax_t disk_full = 64 * mib;  // as /readyz has it
 constexpr std::uintmax_t disk_low = 1024 * mib;
 constexpr service::DurationMs mailer_patience = 10 * service::minute_ms;  // as /readyz has it

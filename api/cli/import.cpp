@@ -193,6 +193,7 @@ class Run {
                 if (total_ == 0 || row.part != part_) {
                     part_ = row.part;
                     format_ = row.format;
+                    parts_.push_back(part_);
                     if (const auto problem = ask_plan(row.format))
                         return service::InputProblem{1, 0, *problem};
                 }
@@ -261,6 +262,7 @@ class Run {
                                      if (auto* wrong = std::get_if<service::InputProblem>(&prepared))
                                          return std::move(*wrong);
                                      rows.push_back(std::get<service::PreparedRow>(std::move(prepared)));
+                                     rows.back().part = row.part + 1;
                                      service::find_keys(rows.back(), rules_);
                                      if (rows.size() >= size) next_unit();
                                      return std::nullopt;
@@ -278,6 +280,10 @@ class Run {
             batch_ = service::finish_import(tx, batch_.id, clock_now());
         });
         if (report) report->finish();
+        if (report && file_.is_archive()) {
+            for (const std::size_t part : parts_)
+                fmt::print(stderr, "part {} in the report: {}\n", part + 1, file_.title(part));
+        }
         return report ? report->problem() : std::nullopt;
     }
 
@@ -346,6 +352,7 @@ class Run {
     std::shared_ptr<const service::Newsletters> newsletters_;
     service::ImportFormat format_ = service::ImportFormat::generic;
     std::size_t part_ = 0;
+    std::vector<std::size_t> parts_;  // that hold people
     std::int64_t total_ = 0, done_ = 0;
     ImportBatch batch_;
 };
@@ -506,6 +513,8 @@ Exit import_list(const ImportList& options, service::Store& store) {
     boost::json::array all;
     const service::TimeMs now = clock_now();
     for (const ImportBatch& one : batches) {
+        boost::json::object whys;
+        for (const auto& [why, count] : one.whys) whys[why] = count;
         const bool undoable =
             one.state != service::ImportState::undone && one.changed_at + service::import_undo_life >= now;
         if (options.json) {
@@ -520,6 +529,7 @@ Exit import_list(const ImportList& options, service::Store& store) {
                            {"merged", one.merged},
                            {"unchanged", one.unchanged},
                            {"refused", one.refused},
+                           {"why", std::move(whys)},
                            {"restored", one.restored},
                            {"kept", one.kept},
                            {"undo_until", undoable ? boost::json::value(service::rfc3339(
@@ -527,7 +537,9 @@ Exit import_list(const ImportList& options, service::Store& store) {
                                                    : boost::json::value(nullptr)}});
             continue;
         }
-        fmt::print("{}  {}  {}  {}, {}{}{}\n", printable(one.name), service::rfc3339(one.started_at),
+        const std::string number = std::to_string(one.id);
+        fmt::print("{}{}  {}  {}  {}, {}{}{}\n", printable(one.name),
+                   one.name == number ? "" : " (" + number + ")", service::rfc3339(one.started_at),
                    word(one.state), one.format, counts_of(one),
                    one.state == service::ImportState::undone
                        ? fmt::format(", restored {}, kept {}", one.restored, one.kept)

@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view header = "line,verdict,why,subscriber\r\n";
+constexpr std::string_view header = "part,line,verdict,why,subscriber\r\n";
 
 // Where the line after this many line ends begins; nullopt: there are not so many.
 std::optional<std::int64_t> after_lines(int fd, std::int64_t lines) {
@@ -93,8 +93,8 @@ void ImportReport::write(std::int64_t rows_before, std::span<const service::RowV
     }
     std::string lines;
     for (const service::RowVerdict& one : verdicts) {
-        fmt::format_to(std::back_inserter(lines), "{},{},{},{}\r\n", one.line, word(one.kind), one.why,
-                       one.person == 0 ? "" : std::to_string(one.person));
+        fmt::format_to(std::back_inserter(lines), "{},{},{},{},{}\r\n", one.part, one.line, word(one.kind),
+                       one.why, one.person == 0 ? "" : std::to_string(one.person));
     }
     end_row_ = unit_row_ + static_cast<std::int64_t>(verdicts.size());
     end_at_ = unit_at_ + static_cast<std::int64_t>(lines.size());

@@ -120,7 +120,8 @@ def part_signups():
     zgoda.remove()
 
 
-EXPORT_SQL = Path(__file__).with_name("export.sql").read_bytes()
+EXPORT_SQL_FILE = Path(__file__).with_name("export.sql")
+EXPORT_SQL = EXPORT_SQL_FILE.read_bytes()
 
 
 def part_large():
@@ -181,15 +182,20 @@ def part_import():
         for person in range(PEOPLE):
             out.write(f"{dice.randrange(16**8):08x}-{person}@reader.example.org,Reader {person},ukraine-daily,confirmed,uk,"
                       "2024-01-02T03:04:05.000Z,2024-01-02T03:05:05.000Z,,https://news.example/article,footer,\r\n")
-    ours, undo, theirs, peaks = [], [], [], []
+    ours, undo, theirs, exported, csv, backups, peaks = [], [], [], [], [], [], {}
+
+    def verb(zgoda, *arguments):
+        seconds, peak = timed([str(BINARY), *arguments], cwd=zgoda.folder, env=zgoda.environment())
+        peaks[arguments[0]] = max(peak, peaks.get(arguments[0], 0))
+        return PEOPLE / seconds
     for turn in range(max(1, ROUNDS // 2)):
         zgoda = program()
-        seconds, peak = timed([str(BINARY), "import", str(file), "--batch", "bench"], cwd=zgoda.folder, env=zgoda.environment())
-        ours.append(PEOPLE / seconds)
-        peaks.append(peak)
-        seconds, peak = timed([str(BINARY), "import", "undo", "bench"], cwd=zgoda.folder, env=zgoda.environment())
-        undo.append(PEOPLE / seconds)
-        peaks.append(peak)
+        ours.append(verb(zgoda, "import", str(file), "--batch", "bench"))
+        exported.append(verb(zgoda, "export", "-o", "all.csv"))
+        with open(EXPORT_SQL_FILE) as sql:
+            csv.append(PEOPLE / timed(["sqlite3", "-readonly", "-csv", "-header", str(zgoda.database)], stdin=sql)[0])
+        backups.append(verb(zgoda, "backup", "night.db"))
+        undo.append(verb(zgoda, "import", "undo", "bench"))
         zgoda.remove()
         copy = empty.folder / f"copy-{turn}.db"
         with sqlite3.connect(empty.database) as source: source.execute(f"VACUUM INTO '{copy}'")
@@ -200,7 +206,10 @@ def part_import():
     row(f"imported rows a second, of {number(PEOPLE)}", number(median(ours)))
     row("`sqlite3 .import` into one table and INSERT SELECT into ours, without ledger and undo", number(median(theirs)))
     row("rows a second of `import undo`", number(median(undo)))
-    row("peak memory of import and undo", f"{max(peaks):.0f} MiB")
+    row("exported rows a second, into a file on disk", number(median(exported)))
+    row("`sqlite3 -csv` with the same columns, into nothing", number(median(csv)))
+    row("people a second of `backup`, checked and counted", number(median(backups)))
+    row("peak memory of import and undo, export, backup", ", ".join(f"{peaks[name]:.0f} MiB" for name in ("import", "export", "backup")))
 
     serve(empty)
     usual = [load(empty.port, seconds=SECONDS)["p99_us"] for _ in range(ROUNDS)]

@@ -396,8 +396,11 @@ class Files(Importing):
             out.writestr("index.html", "<html>a@b</html>")
         for arguments in ([str(archive)], ["-"]):
             done = self.zgoda.call("import", *arguments, "--newsletter", "weekly", "--basis", "b", "--json",
-                                   stdin=archive.read_bytes() if arguments == ["-"] else None)
+                                   "--report", "report.csv", stdin=archive.read_bytes() if arguments == ["-"] else None)
             self.assertEqual(done.returncode, OK, done.stderr)
+            self.assertEqual([row.split(",")[:2] for row in (self.zgoda.folder / "report.csv").read_text().splitlines()],
+                             [["part", "line"], ["1", "2"], ["2", "2"], ["3", "2"]])
+            self.assertIn("part 2 in the report: a.csv", done.stderr)
             self.assertEqual(json.loads(done.stdout)["rows"], 3)
         self.assertEqual(self.statuses(), {("a@example.org", "weekly"): "confirmed",
                                            ("b@example.org", "weekly"): "unsubscribed", ("c@example.org", "weekly"): "bounced"})
@@ -518,9 +521,9 @@ class Killed(Importing):
         report = list(csv.reader((self.zgoda.folder / "report.csv").read_text().splitlines()))
         lines = 1 + sum(1 for _ in csv.reader(io.StringIO(everything.decode(), newline="")))
         self.assertEqual(len(report), lines - 1, "a line for each row, of all runs")
-        numbers = [int(row[0]) for row in report[1:]]
+        numbers = [int(row[1]) for row in report[1:]]
         self.assertEqual(numbers, sorted(set(numbers)))
-        self.assertEqual({row[1] for row in report[1:]}, {"imported", "merged"})
+        self.assertEqual({row[2] for row in report[1:]}, {"imported", "merged"})
         self.assertFalse(list(self.zgoda.folder.glob(".*unfinished")))
         batches = json.loads(self.zgoda.run("import", "list", "--json"))
         first = batches[0]["batch"]
