@@ -32,8 +32,8 @@ constexpr service::DurationMs mailer_patience = 10 * service::minute_ms;  // as 
 constexpr service::DurationMs clock_slack = 5 * service::minute_ms;
 
 std::string size_of(std::uintmax_t bytes) {
-    return bytes < 10 * 1024 * mib ? fmt::format("{} MiB", bytes / mib)
-                                   : fmt::format("{} GiB", bytes / (1024 * mib));
+    return bytes < 10 * disk_low ? fmt::format("{} MiB", bytes / mib)
+                                 : fmt::format("{} GiB", bytes / disk_low);
 }
 
 std::optional<DiskSpace> space_of(const fs::path& folder) {

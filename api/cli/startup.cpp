@@ -29,12 +29,10 @@ storage::SqliteOptions sqlite_options(const config::Settings& settings, Opener o
     storage::SqliteOptions options;
     options.file = settings.storage.url.file;
     options.withdrawals_journal = settings.storage.withdrawals_journal;
-    if (opener == Opener::service) {
+    if (opener == Opener::service)
         options.create = true;
-    } else {
+    else
         options.stale_after = service::minute_ms;  // nobody is waiting on the other end of a connection
-        options.checkpoint_pages = 1000;           // the service's readers wait for each checkpoint of ours
-    }
     options.on_trouble =
         [log, quiet_until = std::chrono::steady_clock::time_point()](std::string_view sentence) mutable {
             const auto now = std::chrono::steady_clock::now();
