@@ -167,8 +167,8 @@ void Writer::run_group() {
     }
 }
 
-// A checkpoint of 10,000 pages takes some 40 ms, for which all processes wait. While several are writing,
-// each makes a tenth of one ten times as often; alone that would only cost.
+// All processes wait for a checkpoint. While several are writing, each makes a tenth of one ten times as
+// often; to one that is alone it would cost a third of its speed.
 int Writer::pages_left_out() const {
     const bool shared = Clock::now() - waited_at_ < 1s;
     return shared ? options_.checkpoint_pages - options_.checkpoint_pages / 10 : 0;
