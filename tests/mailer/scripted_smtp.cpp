@@ -23,7 +23,6 @@ const ScriptedSmtp::Script usual{
     {"DATA", "354 go ahead"},
     {".", "250 2.0.0 queued as 1234"},
     {"RSET", "250 2.0.0 ok"},
-    {"NOOP", "250 2.0.0 ok"},
     {"QUIT", "221 2.0.0 bye"},
 };
 

@@ -139,9 +139,9 @@ TEST_SUITE("smtp courier: a look whether letters could go") {
     TEST_CASE("letters go afterwards") {
         const ScriptedSmtp server;
         const auto courier = make_smtp_courier(options_for(server));
-        CHECK(courier->deliver(envelope, message).kind == Kind::delivered);
+        CHECK(courier->deliver({envelope, message}).kind == Kind::delivered);
         CHECK(courier->check().kind == Kind::delivered);
-        CHECK(courier->deliver(envelope, message).kind == Kind::delivered);
+        CHECK(courier->deliver({envelope, message}).kind == Kind::delivered);
         CHECK(server.mails().size() == 2);
     }
 }
