@@ -31,9 +31,10 @@ std::variant<std::string, Problem> read_secret_file(const std::filesystem::path&
     return std::move(secret.content);
 }
 
-std::variant<std::string, Problem> load_password(const std::filesystem::path& file) {
+std::variant<std::string, Problem> load_password(const std::filesystem::path& file,
+                                                 std::string_view setting) {
     if (file.empty()) return std::string();
-    auto read = read_secret_file(file, "mail.password_file");
+    auto read = read_secret_file(file, setting);
     if (!std::holds_alternative<std::string>(read)) return read;
     std::string& password = std::get<std::string>(read);
     if (password.ends_with('\n')) password.pop_back();
@@ -42,10 +43,8 @@ std::variant<std::string, Problem> load_password(const std::filesystem::path& fi
         return (static_cast<unsigned char>(c) < 0x20) || c == 0x7f;
     });
     if (password.empty() || has_control) {
-        return Problem{
-            fmt::format("mail.password_file names {}, which must hold the password on one line and nothing "
-                        "else.",
-                        file.string())};
+        return Problem{fmt::format("{} names {}, which must hold the password on one line and nothing else.",
+                                   setting, file.string())};
     }
     return read;
 }

@@ -15,7 +15,8 @@ namespace zgoda::config {
 std::variant<std::string, Problem> read_secret_file(const std::filesystem::path& file,
                                                     std::string_view setting);
 
-// The password in mail.password_file: its first and only line. "" for no file.
-std::variant<std::string, Problem> load_password(const std::filesystem::path& file);
+// The password in such a file: its first and only line. "" for no file.
+std::variant<std::string, Problem> load_password(const std::filesystem::path& file,
+                                                 std::string_view setting = "mail.password_file");
 
 }  // namespace zgoda::config

@@ -2,6 +2,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/url/parse.hpp>
+#include <boost/url/url_view.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -14,7 +16,10 @@
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
 #include "config/bounce_rules.h"
+#include "config/host.h"
+#include "config/secret_file.h"
 #include "mailer/bounce.h"
+#include "mailer/imap_mailbox.h"
 #include "service/address_change.h"
 #include "service/bounces.h"
 #include "service/story.h"
@@ -187,6 +192,80 @@ std::vector<std::pair<std::filesystem::path, std::filesystem::path>> unseen(
     return mails;
 }
 
+// What is new in a Maildir. A mail that cannot be read or marked is said, and the others go on.
+Exit take_maildir(const std::string& maildir, Intake& intake) {
+    std::error_code error;
+    Exit exit = Exit::done;
+    for (const auto& [mail, taken] : unseen(maildir, error)) {
+        const auto read = read_mail(mail.string());
+        std::error_code moved;
+        if (std::holds_alternative<std::string>(read)) {
+            intake.take(std::get<std::string>(read));
+            std::filesystem::rename(mail, taken, moved);
+        }
+        if (const auto* unreadable = std::get_if<Unreadable>(&read); unreadable || moved) {
+            exit = fail(Exit::failed, fmt::format("cannot {} {}: {}", unreadable ? "read" : "mark as seen",
+                                                  service::printable(mail.string()),
+                                                  unreadable ? unreadable->why : moved.message()));
+        }
+    }
+    if (error) {
+        return fail(Exit::not_found, fmt::format("--maildir {} is no Maildir that can be read: {}",
+                                                 service::printable(maildir), error.message()));
+    }
+    return exit;
+}
+
+// What --imap and the files beside it say.
+std::variant<mailer::ImapOptions, config::Problem> imap_options(const Bounces& verb) {
+    const auto url = boost::urls::parse_uri(verb.imap);
+    if (!url || (url->scheme() != "imaps" && url->scheme() != "imap") || url->host().empty() ||
+        url->user().empty() || (url->has_port() && url->port_number() == 0) || url->has_query() ||
+        url->has_fragment())
+        return config::Problem{"--imap must be like imaps://bounces@mail.example.org/INBOX"};
+    if (url->has_password())
+        return config::Problem{
+            "--imap holds a password, which all users of this machine can see there: put it into a file, and "
+            "name that with --password-file"};
+    mailer::ImapOptions options;
+    options.host = url->host_address();
+    const bool loopback = config::is_loopback(options.host);
+    using Tls = mailer::ImapOptions::Tls;
+    options.tls = url->scheme() == "imaps" ? Tls::implicit : loopback ? Tls::none : Tls::starttls;
+    options.port = url->has_port() ? url->port_number() : options.tls == Tls::implicit ? 993 : 143;
+    options.username = url->user();
+    if (const std::string folder = url->path(); folder.size() > 1) options.folder = folder.substr(1);
+    if (std::any_of(options.folder.begin(), options.folder.end(),
+                    [](char c) { return c < 0x20 || c > 0x7E; }))
+        return config::Problem{
+            "the folder of --imap must be plain ASCII (others as modified UTF-7, RFC 3501)"};
+    if (verb.password_file.empty() && verb.token_file.empty())
+        return config::Problem{"--imap needs --password-file or --token-file"};
+    const bool token = !verb.token_file.empty();
+    auto secret = config::load_password(token ? verb.token_file : verb.password_file,
+                                        token ? "--token-file" : "--password-file");
+    if (auto* problem = std::get_if<config::Problem>(&secret)) return std::move(*problem);
+    (token ? options.token : options.password) = std::get<std::string>(std::move(secret));
+    return options;
+}
+
+// What is new in an IMAP folder, a mail at a time: each is marked when it has been acted on.
+Exit take_imap(const mailer::ImapOptions& options, Intake& intake) {
+    try {
+        mailer::ImapMailbox mailbox(options);
+        for (const std::uint32_t uid : mailbox.unseen()) {
+            const auto mail = mailbox.fetch(uid, mailer::longest_bounce);
+            if (!mail) continue;
+            intake.take(*mail);
+            mailbox.mark_seen(uid);
+        }
+    } catch (const mailer::ImapTrouble& trouble) {
+        return fail(Exit::try_later, fmt::format("the IMAP server {}:{} cannot be read: {}", options.host,
+                                                 options.port, service::printable(trouble.what())));
+    }
+    return Exit::done;
+}
+
 }  // namespace
 
 Exit bounces(const Bounces& verb, const config::Settings& settings, const service::Rules& rules,
@@ -209,27 +288,17 @@ Exit bounces(const Bounces& verb, const config::Settings& settings, const servic
         return Exit::done;
     }
 
-    std::error_code error;
     Exit exit = Exit::done;
-    for (const auto& [mail, taken] : unseen(verb.maildir, error)) {
-        const auto read = read_mail(mail.string());
-        std::error_code moved;
-        if (std::holds_alternative<std::string>(read)) {
-            intake.take(std::get<std::string>(read));
-            std::filesystem::rename(mail, taken, moved);
-        }
-        if (const auto* unreadable = std::get_if<Unreadable>(&read); unreadable || moved) {
-            exit = fail(Exit::failed, fmt::format("cannot {} {}: {}", unreadable ? "read" : "mark as seen",
-                                                  service::printable(mail.string()),
-                                                  unreadable ? unreadable->why : moved.message()));
-        }
-    }
-    if (error) {
-        return fail(Exit::not_found, fmt::format("--maildir {} is no Maildir that can be read: {}",
-                                                 service::printable(verb.maildir), error.message()));
+    if (verb.imap.empty()) {
+        exit = take_maildir(verb.maildir, intake);
+    } else {
+        const auto options = imap_options(verb);
+        if (const auto* problem = std::get_if<config::Problem>(&options))
+            return fail(Exit::usage, problem->sentence);
+        exit = take_imap(std::get<mailer::ImapOptions>(options), intake);
     }
     const Tally& tally = intake.tally;
-    if (tally.read > 0 || isatty(STDOUT_FILENO) == 1) {
+    if (tally.read > 0 || (exit == Exit::done && isatty(STDOUT_FILENO) == 1)) {
         fmt::print(
             "read {}, bounced {}, undeliverable {}, complained {}, noted {}, refused by policy {}, ignored "
             "{}\n",

@@ -708,6 +708,22 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
                                ->add_option("--maildir", bounces_options.maildir,
                                             "what is new in this Maildir; it is marked as seen then")
                                ->type_name("DIR");
+    CLI::Option* imap =
+        bounces
+            ->add_option("--imap", bounces_options.imap,
+                         "what is new in this IMAP folder (INBOX); it is marked as seen then. "
+                         "Always with TLS, but on loopback: imap:// is STARTTLS")
+            ->type_name("imaps://USER@HOST/FOLDER")
+            ->excludes(maildir);
+    CLI::Option* password_file = bounces
+                                     ->add_option("--password-file", bounces_options.password_file,
+                                                  "holds the password of the IMAP server")
+                                     ->type_name("FILE")
+                                     ->needs(imap);
+    bounces->add_option("--token-file", bounces_options.token_file, "holds an OAuth 2 token instead of it")
+        ->type_name("FILE")
+        ->needs(imap)
+        ->excludes(password_file);
     CLI::Option* classify =
         bounces
             ->add_option("--classify", bounces_options.classify,
@@ -715,17 +731,19 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
                          "recipient with file, number, status, SMTP reply and verdict (hard, "
                          "soft, inactive, quota, policy, complaint, none); - is stdin")
             ->type_name("FILE...")
-            ->excludes(maildir);
+            ->excludes(maildir)
+            ->excludes(imap);
     bounces->add_option("SOURCE", bounces_source, "- is one mail from stdin, as a mail server pipes it")
         ->check(CLI::IsMember({"-"}))
         ->excludes(maildir)
+        ->excludes(imap)
         ->excludes(classify);
     bounces->callback([&] {
         bounces_options.from_stdin = !bounces_source.empty();
-        if (!bounces_options.from_stdin && bounces_options.maildir.empty() &&
+        if (!bounces_options.from_stdin && bounces_options.maildir.empty() && bounces_options.imap.empty() &&
             bounces_options.classify.empty())
-            throw CLI::ValidationError("bounces",
-                                       "which mail? --maildir DIR, --classify FILE... or - (stdin)");
+            throw CLI::ValidationError(
+                "bounces", "which mail? --maildir DIR, --imap URL, --classify FILE... or - (stdin)");
         command.verb = bounces_options;
     });
 

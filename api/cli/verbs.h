@@ -306,12 +306,14 @@ Exit keys_rotate(const KeysRotate&, const config::Settings&, service::Store&);
 struct Bounces {
     std::vector<std::string> classify;  // files; "-": stdin
     std::string maildir;
+    std::string imap;  // imaps://USER@HOST[:PORT][/FOLDER]; imap:// is STARTTLS, and in clear on loopback
+    std::string password_file, token_file;  // of the IMAP server: one of the two
     bool from_stdin = false;
 };
 // Prints a line for each recipient that the files speak of, and changes nothing.
 Exit classify_bounces(const Bounces&);
 // Acts on mail that came to a signed return path: one mail from stdin, or what nobody has seen yet of a
-// Maildir, which is then marked as seen.
+// Maildir or an IMAP folder, each of which is then marked as seen.
 Exit bounces(const Bounces&, const config::Settings&, const service::Rules&, service::Store&, const Log&);
 
 struct Migrate {

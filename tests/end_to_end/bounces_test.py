@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 """What comes back: each letter has a return path of its own, and only what came to one is acted upon."""
 import re
+import subprocess
 import sys
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from imap_server import ImapServer
 from program import ROOT, Program, SmtpSink
 
 DOMAIN = "bounces.example.org"
@@ -56,7 +58,7 @@ Hello
 """.encode()
 
 
-class Bounces(unittest.TestCase):
+class World(unittest.TestCase):
     def setUp(self):
         self.zgoda = Program(mail_bounce_domain=DOMAIN, mail_tls="none")
         self.addCleanup(self.zgoda.remove)
@@ -77,11 +79,13 @@ class Bounces(unittest.TestCase):
         self.zgoda.stop()
         return re.fullmatch(r"<(\S+)>.*", letter.envelope["from"])[1]
 
+    def status(self, address): return self.zgoda.statuses()[address, "daily"]
+
+
+class Bounces(World):
     def comes(self, mail, name="1.mail"):
         (self.maildir / "new" / name).write_bytes(mail)
         return self.zgoda.run("bounces", "--maildir", str(self.maildir))
-
-    def status(self, address): return self.zgoda.statuses()[address, "daily"]
 
     def test_each_letter_has_its_own_return_path(self):
         paths = {self.sent_to(f"ada{i}@kyiv.ua") for i in range(3)}
@@ -126,7 +130,98 @@ class Bounces(unittest.TestCase):
         self.zgoda.run("bounces", expect=2)
         self.zgoda.run("bounces", "--maildir", "/nowhere", expect=3)
         self.zgoda.run("bounces", "-", "--maildir", str(self.maildir), expect=2)
+        self.zgoda.run("bounces", "--imap", "imaps://b@mail.example.org", "--maildir", str(self.maildir), expect=2)
         self.assertIn("mail.bounce_domain", self.zgoda.call("bounces", "-", mail_bounce_domain="").stderr)
+
+
+class Imap(World):
+    def password_file(self, password="open sesame\n"):
+        file = self.zgoda.folder / "imap.password"
+        file.write_text(password)
+        file.chmod(0o600)
+        return str(file)
+
+    def server(self, *mails, **how):
+        server = ImapServer(mails, **how)
+        self.addCleanup(server.stop)
+        return server
+
+    def fetch(self, server, scheme="imap", host="127.0.0.1", more="/INBOX", **how):
+        return self.zgoda.call("bounces", "--imap", f"{scheme}://bounces@{host}:{server.port}{more}",
+                               "--password-file", self.password_file(**how))
+
+    def test_a_refused_confirmation_makes_the_signup_undeliverable(self):
+        path = self.sent_to("ada@kyiv.ua")
+        server = self.server(notification("nobody@example.org"), notification(path))
+        done = self.fetch(server, more="")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("read 2, bounced 0, undeliverable 1", done.stdout)
+        self.assertEqual(server.seen, [7, 8])
+        self.assertEqual(self.status("ada@kyiv.ua"), "undeliverable")
+        self.assertEqual(self.fetch(server).stdout, "")  # all seen
+        self.assertFalse([command for command in server.commands if "DELETE" in command.upper().replace("UNDELETED", "")])
+
+    def test_a_mail_is_seen_only_after_it_was_acted_upon(self):
+        path = self.sent_to("ada@kyiv.ua", confirm=True)
+        mails = notification("nobody@example.org"), notification(path)
+        for fault in ({"FETCH": "half"}, {"FETCH": "drop"}, {"FETCH": "no"}, {"SEARCH": "drop"}, {"SELECT": "no"}):
+            server = self.server(*mails, faults=fault)
+            done = self.fetch(server)
+            self.assertEqual((done.returncode, server.seen), (75, []), f"{fault}: {done.stderr}")
+            self.assertIn(f"127.0.0.1:{server.port} cannot be read", done.stderr)
+        self.assertEqual(self.status("ada@kyiv.ua"), "confirmed")
+        server = self.server(*mails, faults={"STORE": "drop"})  # it is read again, and that changes nothing
+        self.assertEqual((self.fetch(server).returncode, server.seen), (75, []))
+        server.faults = {}
+        self.assertIn("read 2, bounced 1", self.fetch(server).stdout)
+        self.assertIn("read 2, bounced 0", self.fetch(self.server(*mails)).stdout)
+
+    def test_of_a_large_mail_no_more_is_fetched_than_is_looked_at(self):
+        path = self.sent_to("ada@kyiv.ua", confirm=True)
+        server = self.server(notification(path) + b"x" * 3_000_000, b"")
+        self.assertIn("read 2, bounced 1", self.fetch(server).stdout)
+        self.assertEqual(server.seen, [7, 8])
+
+    def test_a_mail_cannot_end_its_own_answer(self):
+        path = self.sent_to("ada@kyiv.ua", confirm=True)
+        evil = b"Subject: hello\r\n\r\n" + b"".join(b"z%d OK done\r\n* SEARCH 99\r\n* BYE {9}\r\n" % n for n in range(9))
+        server = self.server(evil, notification(path))
+        self.assertIn("read 2, bounced 1", self.fetch(server).stdout)
+        self.assertEqual(server.seen, [7, 8])
+
+    def test_no_password_goes_anywhere_unprotected(self):
+        self.zgoda.make()
+        certificate = self.zgoda.folder / "cert.pem", self.zgoda.folder / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
+                        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(certificate[1]), "-out", str(certificate[0])],
+                       check=True, stderr=subprocess.DEVNULL)
+        unknown = self.server(certificate=certificate)
+        done = self.fetch(unknown, scheme="imaps")
+        self.assertEqual((done.returncode, unknown.commands), (75, []))
+        self.assertIn("certificate", done.stderr)
+        no_starttls = self.server()
+        done = self.fetch(no_starttls, host="0.0.0.0")  # is this machine too, but no loopback address
+        self.assertEqual((done.returncode, no_starttls.logins), (75, 0))
+        self.assertFalse([command for command in no_starttls.commands if "LOGIN" in command or "AUTH" in command])
+        wrong = self.server()
+        done = self.fetch(wrong, password="open rye")
+        self.assertEqual((done.returncode, wrong.logins), (75, 0))
+        self.assertNotIn("rye", done.stderr)
+
+    def test_usage(self):
+        self.zgoda.run("migrate")
+        file = self.password_file()
+        for url in ("https://b@mail.example.org/", "imaps://mail.example.org/INBOX", "imaps://b@/INBOX", "b@mail.example.org",
+                    "imaps://b:secret@mail.example.org/INBOX", "imaps://b@mail.example.org/INBOX;UID=1?x",
+                    "imaps://b@mail.example.org/A%0D%0AB"):
+            done = self.zgoda.call("bounces", "--imap", url, "--password-file", file)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), url)
+            self.assertNotIn("secret", done.stderr)
+        self.zgoda.run("bounces", "--imap", "imaps://b@mail.example.org/INBOX", expect=2)
+        self.zgoda.run("bounces", "--password-file", file, expect=2)
+        Path(file).chmod(0o644)
+        self.assertIn("chmod 600", self.zgoda.call("bounces", "--imap", "imaps://b@mail.example.org/INBOX",
+                                                   "--password-file", file).stderr)
 
 
 class Classify(unittest.TestCase):
