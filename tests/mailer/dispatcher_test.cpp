@@ -10,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include "scripted_smtp.h"
 #include "tests/mailer/letter_world.h"
 #include "tests/service/world.h"
 
@@ -83,7 +84,7 @@ struct Newsroom : service::World {
             sign_up("reader" + std::to_string(i) + "@mail.example.org", {"daily"});
     }
 
-    Dispatcher dispatcher(DispatchOptions options = {}) {
+    Dispatcher dispatcher(DispatchOptions options = {}, Dispatcher::NewCourier couriers = {}) {
         if (!options.clock) options.clock = [this] { return clock.load(); };
         options.on_trouble = [this](std::string_view sentence) { troubles.emplace_back(sentence); };
         struct Pigeon : Courier {
@@ -105,7 +106,8 @@ struct Newsroom : service::World {
             std::string announced;
         };
         return Dispatcher(
-            shared, rules, templates, stationery, [this] { return std::make_unique<Pigeon>(*this); },
+            shared, rules, templates, stationery,
+            couriers ? std::move(couriers) : [this] { return std::make_unique<Pigeon>(*this); },
             std::move(options));
     }
 
@@ -148,9 +150,122 @@ struct Newsroom : service::World {
     int announced = 0;        // letters of which a courier knew while it carried the one before
 };
 
+// What a server does to every letter, and what must become of all of them.
+struct Fault {
+    const char* what;
+    test::ScriptedSmtp::Script script;
+    LetterState state;  // after the run
+    bool attempted;     // all of them; else none has lost an attempt, and all are due again at once
+    bool with_name = false;
+    bool with_tls = false;
+};
+
+const std::string offers = "250-scripted.test\n250-SIZE 1000000\n";
+const std::string silent = "<silent>", hangs_up = "<drop>";
+
+const std::vector<Fault> faults{
+    {"hangs up after its receipt", {{".", "250 2.0.0 kept" + hangs_up}}, LetterState::sent, true},
+    {"will not say goodbye", {{"QUIT", silent}}, LetterState::sent, true},
+    {"has another 2xx", {{".", "252 2.0.0 perhaps"}}, LetterState::sent, true},
+    {"speaks in many lines", {{".", "250-2.0.0 kept\n250-and\n250 well"}}, LetterState::sent, true},
+    {"greylists", {{"RCPT", "450 4.2.0 greylisted"}}, LetterState::deferred, true},
+    {"is out of space", {{"RCPT", "452 4.2.2 full"}}, LetterState::deferred, true},
+    {"does not take the sender now", {{"MAIL", "451 4.3.0 later"}}, LetterState::deferred, true},
+    {"does not take DATA now", {{"DATA", "451 4.3.0 later"}}, LetterState::deferred, true},
+    {"does not take the letter now", {{".", "451 4.7.1 later"}}, LetterState::deferred, true},
+    {"hangs up at MAIL", {{"MAIL", hangs_up}}, LetterState::deferred, true},
+    {"hangs up at RCPT", {{"RCPT", hangs_up}}, LetterState::deferred, true},
+    {"hangs up at DATA", {{"DATA", hangs_up}}, LetterState::deferred, true},
+    {"is silent at RCPT", {{"RCPT", silent}}, LetterState::deferred, true},
+    {"does not know the mailbox", {{"RCPT", "550 5.1.1 unknown user"}}, LetterState::refused, true},
+    {"has a policy", {{"RCPT", "554 5.7.1 policy"}}, LetterState::refused, true},
+    {"finds the letter too big before it comes", {{"MAIL", "552 5.3.4 too big"}}, LetterState::refused, true},
+    {"refuses DATA", {{"DATA", "554 5.5.1 no"}}, LetterState::refused, true},
+    {"refuses the letter", {{".", "554 5.7.1 spam"}}, LetterState::refused, true},
+    {"hangs up after the dot", {{".", hangs_up}}, LetterState::uncertain, true},
+    {"is silent after the dot", {{".", silent}}, LetterState::uncertain, true},
+    {"talks rubbish after the dot", {{".", "hello?" + hangs_up}}, LetterState::uncertain, true},
+    {"is busy", {{"CONNECT", "421 4.3.2 busy" + hangs_up}}, LetterState::deferred, false},
+    {"wants nobody", {{"CONNECT", "554 no service"}}, LetterState::deferred, false},
+    {"hangs up at once", {{"CONNECT", hangs_up}}, LetterState::deferred, false},
+    {"has no banner", {{"CONNECT", silent}}, LetterState::deferred, false},
+    {"has no EHLO now", {{"EHLO", "421 4.3.2 busy" + hangs_up}}, LetterState::deferred, false},
+    {"closes at RCPT", {{"RCPT", "421 4.3.2 closing" + hangs_up}}, LetterState::deferred, false},
+    {"closes at DATA", {{"DATA", "421 4.3.2 closing" + hangs_up}}, LetterState::deferred, false},
+    {"closes after the dot", {{".", "421 4.3.2 closing" + hangs_up}}, LetterState::deferred, false},
+    {"refuses our sender", {{"MAIL", "550 5.1.8 bad sender"}}, LetterState::deferred, false},
+    {"wants a password", {{"MAIL", "530 5.7.0 authenticate"}}, LetterState::deferred, false},
+    {"knows no such password", {{"AUTH", "535 5.7.8 wrong"}}, LetterState::deferred, false, true},
+    {"takes no passwords", {{"EHLO", offers + "250 8BITMIME"}}, LetterState::deferred, false, true},
+    {"has no STARTTLS", {{"EHLO", offers + "250 AUTH PLAIN"}}, LetterState::deferred, false, true, true},
+};
+
+SmtpOptions options_for(const test::ScriptedSmtp& server, const Fault& fault) {
+    SmtpOptions options;
+    options.host = "127.0.0.1";
+    options.port = server.port();
+    options.tls = fault.with_tls ? SmtpOptions::Tls::starttls : SmtpOptions::Tls::none;
+    if (fault.with_name) {
+        options.username = "zgoda";
+        options.password = "secret";
+    }
+    options.connect_timeout = 1s;
+    options.reply_timeout = 1s;
+    return options;
+}
+
 }  // namespace
 
 TEST_SUITE("dispatcher") {
+    TEST_CASE("whatever a server does to two hundred letters, each is in the right class, and none is lost") {
+        for (const Fault& fault : faults) {
+            for (const bool pipelining : {true, false}) {
+                const int readers = pipelining ? 200 : 50;
+                const std::string what = fault.what;
+                CAPTURE(what);
+                CAPTURE(pipelining);
+                auto script = fault.script;
+                std::string& ehlo = script.try_emplace("EHLO", offers + "250 AUTH PLAIN").first->second;
+                if (pipelining && ehlo.starts_with("250-"))
+                    ehlo.insert(ehlo.find('\n') + 1, "250-PIPELINING\n");
+                Newsroom news;
+                news.sign_up_many(readers);
+                DispatchOptions how;
+                how.connections = 50;  // so that silence is waited for together
+                {
+                    const test::ScriptedSmtp server(script);
+                    const Summary first =
+                        news.dispatcher(how, [&] { return make_smtp_courier(options_for(server, fault)); })
+                            .run({});
+                    CAPTURE(first.relay_trouble);
+                    CHECK(first.relay_trouble.empty() == fault.attempted);
+                    CHECK(news.states()[LetterState::leased] == 0);
+                    for (const auto& [id, letter] : news.store.tables.letters) {
+                        CAPTURE(letter.reply);
+                        const bool untouched = letter.state == LetterState::queued && letter.reply.empty();
+                        if (fault.attempted || !untouched) REQUIRE(letter.state == fault.state);
+                        if (letter.state == LetterState::deferred)
+                            REQUIRE(letter.attempts == (fault.attempted ? 1 : 0));
+                        if (!fault.attempted) REQUIRE(letter.due_at <= news.clock);
+                    }
+                }
+
+                const bool final = fault.state == LetterState::sent || fault.state == LetterState::refused;
+                if (fault.state == LetterState::uncertain)
+                    news.clock += 12 * minute_ms + second_ms;
+                else if (fault.attempted)
+                    news.clock += 37 * second_ms;
+                const test::ScriptedSmtp good;
+                news.dispatcher(how, [&] { return make_smtp_courier(options_for(good, Fault{})); }).run({});
+                std::set<std::string> recipients;
+                for (const auto& mail : good.mails()) recipients.insert(mail.to);
+                CHECK(static_cast<int>(good.mails().size()) == (final ? 0 : readers));
+                CHECK(static_cast<int>(recipients.size()) == (final ? 0 : readers));
+                CHECK(news.states()[final ? fault.state : LetterState::sent] == readers);
+            }
+        }
+    }
+
     TEST_CASE("a run sends what is due, each letter once, and says what it did") {
         Newsroom news;
         news.sign_up_many(300);
