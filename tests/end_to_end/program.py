@@ -282,9 +282,9 @@ class Program:
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def call(self, *arguments, stdin=None, binary=False, **settings):
+    def call(self, *arguments, stdin=None, binary=False, before=(), **settings):
         """Runs a verb to its end. What `mail` says on stderr is log and goes there too."""
-        done = subprocess.run([str(BINARY), *arguments], cwd=self.folder, env=self.environment(**settings), input=stdin,
+        done = subprocess.run([*before, str(BINARY), *arguments], cwd=self.folder, env=self.environment(**settings), input=stdin,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120 * SLOW)
         if arguments[:1] == ("mail",):
             with open(self.log, "ab") as log:

@@ -1,0 +1,263 @@
+#!/usr/bin/python3
+"""Mailers at their worst: two crons at once, killed amid their letters, with a clock that jumps, stopped past their lease,
+and before a relay that says one byte a second. Every letter goes out, and none goes twice but what a kill left unknown.
+
+--long has 100,000 letters for the two crons instead of 10,000, and 1,000 kills instead of 100.
+"""
+import glob
+import itertools
+import json
+import os
+import random
+import re
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+import time
+import unittest
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "end_to_end"))
+from program import BUILD, SLOW, Client, Program, SmtpSink, wait_for
+
+LONG = "--long" in sys.argv
+CONNECTIONS = 4  # of a mailer
+LIBFAKETIME = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), None)
+
+
+def recipient(command): return re.search(r"<([^>]*)>", command)[1]
+
+
+class Relay(socketserver.ThreadingTCPServer):
+    """Takes every letter; its replies may come slowly, or wait before `hold` until `go_on` is set."""
+    daemon_threads, allow_reuse_address = True, True
+
+    def __init__(self, drip=0.0, from_the_first=False, hold=None):
+        super().__init__(("127.0.0.1", 0), RelaySession)
+        self.drip, self.from_the_first, self.hold = drip, from_the_first, hold
+        self.held, self.go_on, self.kept = threading.Event(), threading.Event(), []
+        self.url = f"smtp://127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def handle_error(self, request, client_address): pass  # clients may go as they like
+
+
+class RelaySession(socketserver.StreamRequestHandler):
+    def say(self, text):
+        for octet in text.encode() + b"\r\n":
+            if self.slow: time.sleep(self.server.drip)
+            self.wfile.write(bytes([octet]))
+
+    def handle(self):
+        self.slow = self.server.drip and self.server.from_the_first
+        self.say("220 relay")
+        to = None
+        for line in self.rfile:
+            verb = line[:4].upper()
+            if verb == b"EHLO": self.say("250-relay\r\n250 PIPELINING")
+            elif verb == b"QUIT": return
+            elif verb == b"DATA":
+                if self.server.hold == "354":
+                    self.server.held.set()
+                    self.server.go_on.wait()
+                self.say("354 -")
+                letter = list(itertools.takewhile(lambda one: one != b".\r\n", self.rfile))
+                if letter[-1:] and not letter[-1].endswith(b"\n"): return  # cut
+                if not letter: return
+                self.server.kept.append(to)
+                self.say("250 -")
+            else:
+                if verb == b"RCPT": to = recipient(line.decode())
+                self.slow = self.server.drip
+                self.say("250 -")
+
+
+class Mailers(unittest.TestCase):
+    def setUp(self):
+        self.zgoda = Program(mail_tls="none", mail_connections=CONNECTIONS, log_level="warn")
+        self.addCleanup(self.zgoda.remove)
+        self.zgoda.make("daily")
+        self.count = itertools.count()
+
+    def sink(self):
+        sink = SmtpSink(self.zgoda.folder)
+        self.addCleanup(sink.stop)
+        self.zgoda.settings["mail_url"] = sink.url
+        return sink
+
+    def relay(self, **how):
+        relay = Relay(**how)
+        self.addCleanup(relay.server_close)
+        self.addCleanup(relay.shutdown)
+        self.addCleanup(relay.go_on.set)
+        self.zgoda.settings["mail_url"] = relay.url
+        return relay
+
+    def sign_up(self, count, **settings):
+        """So many signups, each of which owes a letter; gives their addresses."""
+        addresses = [f"reader{next(self.count)}@reader.example.org" for _ in range(count)]
+        self.zgoda.serve(**settings)
+
+        def some(part):
+            client = Client(self.zgoda.port)
+            for address in part:
+                while (status := client.sign_up(address, "daily").status) == 503: time.sleep(0.01)
+                assert status == 202, status
+            client.close()
+        with ThreadPoolExecutor(8) as pool: list(pool.map(some, (addresses[n::8] for n in range(8))))
+        self.zgoda.stop()
+        return addresses
+
+    def start_mailer(self, *arguments, **how):
+        mailer = self.zgoda.start("mail", *arguments, **how)
+        self.addCleanup(mailer.wait)
+        self.addCleanup(mailer.kill)
+        return mailer
+
+    def waiting(self, **settings): return json.loads(self.zgoda.run("mail", "status", "--json", **settings))["waiting"]
+
+    def test_two_crons_at_once_send_nothing_twice(self):
+        sink, letters = self.sink(), 100_000 if LONG else 10_000 // SLOW
+        wanted = self.sign_up(letters)
+        mailers = [self.start_mailer() for _ in range(2)]
+        for mailer in mailers: self.assertEqual(mailer.wait(600 * SLOW), 0, self.zgoda.log.read_text()[-2000:])
+        got = Counter(recipient(entry["to"][0]) for entry in sink.new_entries() if "data" in entry)
+        self.assertEqual(max(got.values()), 1)
+        self.assertEqual(set(got), set(wanted))
+        self.assertEqual(self.waiting(), 0)
+
+    def test_killed_amid_its_letters_it_loses_none(self):
+        sink, kills = self.sink(), 1000 if LONG else 100 // SLOW
+        wanted, killed, dice = set(), 0, random.Random(5)
+        while killed < kills:
+            if not wanted or self.waiting() < 2000: wanted.update(self.sign_up(5000))
+            for _ in range(20):
+                before = sink.spool.stat().st_size
+                mailer = self.start_mailer()
+                wait_for("a letter to go", lambda: sink.spool.stat().st_size > before or mailer.poll() is not None)
+                time.sleep(dice.uniform(0, 0.02))
+                if mailer.poll() is not None: break
+                mailer.kill()
+                mailer.wait()
+                killed += 1
+        while self.waiting(): self.zgoda.run("mail")
+        copies, ids = Counter(), {}
+        for entry in sink.new_entries():
+            if "data" not in entry: continue
+            to = recipient(entry["to"][0])
+            copies[to] += 1
+            ids.setdefault(to, set()).add(re.search(r"(?mi)^Message-ID:\s*(<[^>]+>)", entry["data"])[1])
+        repeated = sum(copies.values()) - len(copies)
+        print(f"{killed} kills, {sum(copies.values())} letters, {repeated} repeated", flush=True)
+        self.assertEqual(set(copies), wanted)
+        self.assertEqual({len(of_one) for of_one in ids.values()}, {1}, "a letter that went again had another Message-ID")
+        self.assertLessEqual(repeated, 2 * CONNECTIONS * killed)
+        self.assertLess(max(copies.values()), 4)
+
+    def test_a_relay_that_says_one_byte_a_second_is_waited_for(self):
+        relay = self.relay(drip=1.0)
+        wanted = self.sign_up(CONNECTIONS)
+        self.assertIn(f"sent {CONNECTIONS}, ", self.zgoda.run("mail"))
+        self.assertEqual(sorted(relay.kept), sorted(wanted))
+
+    @unittest.skipUnless(LONG, "waits for 30 s (--long)")
+    def test_a_relay_that_takes_for_ever_to_greet_is_given_up(self):
+        relay = self.relay(drip=10.0, from_the_first=True)
+        self.sign_up(1)
+        start = time.monotonic()
+        done = self.zgoda.call("mail")
+        self.assertEqual((done.returncode, relay.kept), (75, []), done.stderr)
+        self.assertLess(time.monotonic() - start, 40 + 10 * SLOW)
+        self.assertEqual(self.waiting(), 1)
+
+
+@unittest.skipUnless(LIBFAKETIME or "CI" in os.environ, "libfaketime (package faketime) is not installed")
+@unittest.skipUnless(BUILD == "release", "sanitizers want to be the first library")
+class Clocks(Mailers):
+    """The clock of the programs is ours."""
+
+    def setUp(self):
+        self.assertTrue(LIBFAKETIME, "libfaketime (package faketime) is not installed")
+        super().setUp()
+        self.clock = self.zgoda.folder / "clock"
+        self.set_clock("+0")
+        self.faked = ("env", f"LD_PRELOAD={LIBFAKETIME}", "FAKETIME_NO_CACHE=1", f"FAKETIME_TIMESTAMP_FILE={self.clock}")
+
+    def set_clock(self, offset):
+        new = self.clock.with_suffix(".new")
+        new.write_text(offset + "\n")
+        new.rename(self.clock)
+
+    def sign_up(self, count): return super().sign_up(count, before=self.faked)
+
+    def follow(self, sink):
+        self.faked += ("DONT_FAKE_MONOTONIC=1",)  # a clock that is set does not change what time has passed
+        mailer = self.start_mailer("--follow", before=self.faked)
+        got = Counter()
+
+        def all_of(addresses):
+            got.update(recipient(entry["to"][0]) for entry in sink.new_entries() if "data" in entry)
+            return set(addresses) <= set(got)
+        return mailer, got, all_of
+
+    def test_a_year_on(self):
+        sink = self.sink()
+        mailer, got, all_of = self.follow(sink)
+        first = self.sign_up(200)
+        wait_for("the letters", lambda: all_of(first[:20]))
+        self.set_clock("+1y")  # amid the letters, perhaps
+        second = self.sign_up(200)
+        wait_for("the letters of a year later", lambda: all_of(second))
+        wait_for("nothing to be left", lambda: self.waiting(before=self.faked) == 0)
+        self.assertIsNone(mailer.poll())
+        self.assertEqual(max(got.values()), 1)
+        # Confirmations of a year ago would hold dead links: what had not gone has expired.
+        self.assertLessEqual(set(got) - set(second), set(first))
+
+    def test_two_hours_back(self):
+        sink = self.sink()
+        first = self.sign_up(200)
+        mailer, got, all_of = self.follow(sink)
+        wait_for("the letters", lambda: all_of(first[:20]))
+        self.set_clock("-2h")
+        second = self.sign_up(200)
+        wait_for("the letters of two hours ago", lambda: all_of(second))
+        self.set_clock("+0")
+        wait_for("all letters", lambda: all_of(first + second))
+        wait_for("nothing to be left", lambda: self.waiting(before=self.faked) == 0)
+        self.assertIsNone(mailer.poll())
+        self.assertEqual(max(got.values()), 1)
+
+    def test_stopped_past_its_lease_it_sends_nothing_twice(self):
+        relay = self.relay(hold="354")
+        wanted = self.sign_up(300)
+        mailer = self.start_mailer(before=self.faked)
+        self.assertTrue(relay.held.wait(10 * SLOW))
+        time.sleep(0.3)  # on each of its connections a letter waits for the word to begin
+        mailer.send_signal(signal.SIGSTOP)
+        self.set_clock("+3h")
+        relay.hold = None
+        other = self.start_mailer(before=self.faked)
+        self.assertEqual(other.wait(30 * SLOW), 0, self.zgoda.log.read_text()[-2000:])
+        self.assertEqual(sorted(relay.kept), sorted(wanted))
+        relay.go_on.set()  # the word for the one that was stopped
+        time.sleep(0.2)
+        mailer.send_signal(signal.SIGCONT)
+        mailer.wait(30 * SLOW)
+        time.sleep(0.2)
+        self.assertEqual(sorted(relay.kept), sorted(wanted))
+        self.assertEqual(self.waiting(before=self.faked), 0)
+
+
+# What is inherited needs no second run under another clock.
+for name in list(vars(Mailers)):
+    if name.startswith("test_"): setattr(Clocks, name, None)
+
+if __name__ == "__main__":
+    sys.argv = [argument for argument in sys.argv if argument != "--long"]
+    unittest.main()
