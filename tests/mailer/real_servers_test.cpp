@@ -1,5 +1,6 @@
-// The courier with servers that we did not write: Postfix's smtp-sink, and Postfix itself with STARTTLS, AUTH
-// and mailboxes. Where they cannot be started the test says so and passes, but not in CI.
+// The couriers with servers that we did not write: Postfix's smtp-sink, Postfix itself and Exim with
+// STARTTLS, AUTH and mailboxes, OpenSMTPD. Where they cannot be started the test says so and passes, but not
+// in CI.
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
@@ -76,7 +77,11 @@ struct Folder {
         char name[] = "/tmp/zgoda-real-XXXXXX";
         path = ::mkdtemp(name);
     }
-    ~Folder() { fs::remove_all(path); }
+    ~Folder() {
+        std::error_code error;  // a server may still be on its way out
+        for (int i = 0; i < 40 && (fs::remove_all(path, error), error); ++i)
+            std::this_thread::sleep_for(50ms);
+    }
     fs::path path;
 };
 
@@ -104,8 +109,9 @@ struct Child {
     pid_t pid = 0;
 };
 
-struct Postfix {
-    Postfix() {
+// A mail server that tests/mailer/NAME.sh starts and stops.
+struct MailServer {
+    explicit MailServer(const std::string& name) : script(ZGODA_SOURCE_DIR "/tests/mailer/" + name + ".sh") {
         const std::string log = folder.path / "start.log";
         started = ::system((script + " start " + folder.path.string() + " " + std::to_string(port) +
                             " < /dev/null > " + log + " 2>&1")
@@ -113,12 +119,12 @@ struct Postfix {
                   listens(port);
         if (!started) why = read_file(log);
     }
-    ~Postfix() {
+    ~MailServer() {
         if (started)
             (void)!::system((script + " stop " + folder.path.string() + " > /dev/null 2>&1").c_str());
     }
-    Postfix(const Postfix&) = delete;
-    Postfix& operator=(const Postfix&) = delete;
+    MailServer(const MailServer&) = delete;
+    MailServer& operator=(const MailServer&) = delete;
 
     // The one letter that came into this box, once it has.
     std::string letter_in(const std::string& box) const {
@@ -131,7 +137,7 @@ struct Postfix {
         return {};
     }
 
-    const std::string script = ZGODA_SOURCE_DIR "/tests/mailer/postfix.sh";
+    const std::string script;
     const std::uint16_t port = free_port();
     Folder folder;
     bool started = false;
@@ -184,7 +190,7 @@ TEST_SUITE("real servers") {
     }
 
     TEST_CASE("Postfix takes letters over STARTTLS with a password, and puts them into boxes") {
-        const Postfix postfix;
+        const MailServer postfix("postfix");
         if (!postfix.started) return skip("Postfix does not start: " + postfix.why);
         SmtpOptions options;
         options.host = "localhost";
@@ -239,8 +245,80 @@ TEST_SUITE("real servers") {
         CHECK(outcome.reply.starts_with("530 5.7.0"));
     }
 
+    TEST_CASE("Exim takes letters over STARTTLS with a password, and its refusals are understood") {
+        const MailServer exim("exim");
+        if (!exim.started) return skip("Exim does not start: " + exim.why);
+        SmtpOptions options;
+        options.host = "localhost";
+        options.port = exim.port;
+        options.username = "zgoda";
+        options.password = "open-sesame";
+        options.ca_file = exim.folder.path / "cert.pem";
+        const auto courier = make_smtp_courier(options);
+        const auto deliver = [&](const std::string& to) {
+            return courier->deliver({{"news@mail.test", to, false}, build_message(letter_to(to))});
+        };
+        Outcome outcome = deliver("ada@mail.test");
+        CAPTURE(outcome.reply);
+        CHECK(outcome.kind == Kind::delivered);
+        CHECK(outcome.reply.starts_with("250 OK id="));
+        CHECK(without_cr(exim.letter_in("ada"))
+                  .ends_with(without_cr(build_message(letter_to("ada@mail.test")))));
+
+        outcome = deliver("nobody@mail.test");
+        CHECK(outcome.kind == Kind::refused);
+        CHECK(outcome.reply == "550 5.1.1 unknown user");
+        CHECK(outcome.mailbox_unknown);
+
+        outcome = deliver("later@mail.test");
+        CHECK(outcome.kind == Kind::try_later);
+        CHECK(outcome.scope == Scope::letter);
+        CHECK(outcome.reply.starts_with("450 4.2.0"));
+        CHECK(deliver("ada@mail.test").kind == Kind::delivered);
+
+        SmtpOptions wrong = options;
+        wrong.password = "open-rye";
+        outcome = make_smtp_courier(wrong)->deliver({{"news@mail.test", "ada@mail.test", false}, "x\r\n"});
+        CHECK(outcome.kind == Kind::try_later);
+        CHECK(outcome.scope == Scope::config);
+        CHECK(outcome.reply.starts_with("535"));
+    }
+
+    TEST_CASE("OpenSMTPD, which offers no PIPELINING, takes letters, and its refusals are understood") {
+        const MailServer opensmtpd("opensmtpd");
+        if (!opensmtpd.started) return skip("OpenSMTPD does not start: " + opensmtpd.why);
+        SmtpOptions options;
+        options.host = "127.0.0.1";
+        options.port = opensmtpd.port;
+        options.tls = SmtpOptions::Tls::none;
+        const auto courier = make_smtp_courier(options);
+        const auto deliver = [&](const std::string& to) {
+            return courier->deliver({{"news@mail.test", to, false}, build_message(letter_to(to))});
+        };
+        for (int i = 0; i < 2; ++i) {
+            const Outcome outcome = deliver("ada@mail.test");
+            CAPTURE(outcome.reply);
+            CHECK(outcome.kind == Kind::delivered);
+            CHECK(outcome.reply.starts_with("250 2.0.0"));
+        }
+        CHECK(without_cr(opensmtpd.letter_in("ada"))
+                  .ends_with(without_cr(build_message(letter_to("ada@mail.test")))));
+
+        const Outcome outcome = deliver("ada@elsewhere.test");
+        CAPTURE(outcome.reply);
+        CHECK(outcome.kind == Kind::refused);
+        CHECK(outcome.reply.starts_with("550"));
+        CHECK(deliver("ada@mail.test").kind == Kind::delivered);
+
+        options.username = "zgoda";  // it has no AUTH here
+        options.password = "open-sesame";
+        CHECK(make_smtp_courier(options)
+                  ->deliver({{"news@mail.test", "ada@mail.test", false}, "x\r\n"})
+                  .scope == Scope::config);
+    }
+
     TEST_CASE("letters to Postfix share one TLS connection") {
-        const Postfix postfix;
+        const MailServer postfix("postfix");
         if (!postfix.started) return skip("Postfix does not start: " + postfix.why);
         SmtpOptions options;
         options.host = "localhost";
