@@ -38,6 +38,20 @@ std::string url_of(const SmtpOptions& options) {
                        v6 ? "[" : "", options.host, v6 ? "]" : "", options.port, options.helo_name);
 }
 
+// Which of a certificate's faults it was, from libcurl's words; "" if they name none of the common ones.
+std::string_view fault_of_certificate(std::string_view error) {
+    const auto says = [error](std::string_view words) { return error.find(words) != error.npos; };
+    if (says("host name") || says("does not match"))
+        return "the relay's certificate is for another host name than mail.url: ";
+    if (says("expired")) return "the relay's certificate has expired: ";
+    if (says("not yet valid")) return "the relay's certificate is not valid yet: ";
+    if (says("self-signed certificate") && !says("in certificate chain"))
+        return "the relay's certificate is self-signed, and not among those that this machine trusts: ";
+    if (says("issuer certificate") || says("in certificate chain"))
+        return "the relay's certificate is of an authority that this machine does not know: ";
+    return "";
+}
+
 }  // namespace
 
 void Dialogue::connected() {
@@ -243,8 +257,10 @@ Outcome judge(const Dialogue& d, CURLcode result, const char* error, int& tls_fa
         return {Kind::try_later, Scope::config, why, false};
     if (result == CURLE_SSL_CONNECT_ERROR && ++tls_failures >= 3)
         return {Kind::try_later, Scope::config, why, false};
-    if (is({CURLE_PEER_FAILED_VERIFICATION, CURLE_USE_SSL_FAILED, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER,
-            CURLE_SSL_ENGINE_INITFAILED, CURLE_SSL_CACERT_BADFILE, CURLE_SSL_ISSUER_ERROR}))
+    if (result == CURLE_PEER_FAILED_VERIFICATION)
+        return {Kind::try_later, Scope::config, fmt::format("{}{}", fault_of_certificate(error), why), false};
+    if (is({CURLE_USE_SSL_FAILED, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER, CURLE_SSL_ENGINE_INITFAILED,
+            CURLE_SSL_CACERT_BADFILE, CURLE_SSL_ISSUER_ERROR}))
         return {Kind::try_later, Scope::config, why, false};
     if (d.veto == Veto::smtputf8_missing)
         return {Kind::refused, Scope::letter,

@@ -317,6 +317,54 @@ TEST_SUITE("real servers") {
                   .scope == Scope::config);
     }
 
+    TEST_CASE("a certificate that is not good says what is wrong with it, and no letter is sent") {
+        const Folder folder;
+        ::setenv("DIR", folder.path.c_str(), 1);
+        const int made = ::system(
+            "cd $DIR && exec > log 2>&1 && set -e\n"
+            "sign() { openssl x509 -req -in $1.req -CA ca.pem -CAkey ca.key -copy_extensions copy -out "
+            "$1.pem -days $2; }\n"
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=authority "
+            "-keyout ca.key "
+            "-out ca.pem -days 2\n"
+            "for one in good expired; do openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "
+            "-keyout $one.key "
+            "-subj /CN=localhost -addext subjectAltName=DNS:localhost -out $one.req; done\n"
+            "sign good 2; sign expired -1\n"
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost "
+            "-addext subjectAltName=DNS:localhost -keyout self.key -out self.pem -days 2\n");
+        ::unsetenv("DIR");
+        if (made != 0) return skip("no certificates: " + read_file(folder.path / "log"));
+        const auto deliver = [&](const std::string& certificate, const char* trusted, const char* host) {
+            const std::uint16_t port = free_port();
+            const Child server({"/usr/bin/openssl", "s_server", "-quiet", "-accept", std::to_string(port),
+                                "-cert", folder.path / (certificate + ".pem"), "-key",
+                                folder.path / (certificate + ".key")});
+            REQUIRE(listens(port));
+            SmtpOptions options;
+            options.host = host;
+            options.port = port;
+            options.tls = SmtpOptions::Tls::implicit;
+            options.connect_timeout = 2s;
+            if (trusted) options.ca_file = folder.path / trusted;
+            const Outcome outcome =
+                make_smtp_courier(options)->deliver({{"news@mail.test", "ada@mail.test", false}, "x\r\n"});
+            CHECK(outcome.kind == Kind::try_later);
+            return outcome;
+        };
+        const auto fails = [&](const Outcome& outcome, const char* words) {
+            CAPTURE(outcome.reply);
+            CHECK(outcome.scope == Scope::config);  // the circuit opens, and no letter loses an attempt
+            CHECK(outcome.reply.find(words) != std::string::npos);
+        };
+        fails(deliver("self", nullptr, "localhost"), "is self-signed");
+        fails(deliver("good", nullptr, "localhost"), "authority that this machine does not know");
+        fails(deliver("expired", "ca.pem", "localhost"), "has expired");
+        fails(deliver("good", "ca.pem", "127.0.0.1"), "another host name");
+        // A good one is taken: what fails then is that this server says nothing.
+        CHECK(deliver("good", "ca.pem", "localhost").scope == Scope::relay);
+    }
+
     TEST_CASE("letters to Postfix share one TLS connection") {
         const MailServer postfix("postfix");
         if (!postfix.started) return skip("Postfix does not start: " + postfix.why);

@@ -35,16 +35,20 @@ std::string verb_of(const std::string& line) {
 
 }  // namespace
 
-ScriptedSmtp::ScriptedSmtp(Script script) : script_(std::move(script)) {
-    listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(listener_, 64) != 0 ||
-        ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size) != 0)
+ScriptedSmtp::ScriptedSmtp(Script script, bool ipv6) : script_(std::move(script)) {
+    listener_ = ::socket(ipv6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in v4{};
+    v4.sin_family = AF_INET;
+    v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    sockaddr_in6 v6{};
+    v6.sin6_family = AF_INET6;
+    v6.sin6_addr = in6addr_loopback;
+    auto* address = ipv6 ? reinterpret_cast<sockaddr*>(&v6) : reinterpret_cast<sockaddr*>(&v4);
+    socklen_t size = ipv6 ? sizeof v6 : sizeof v4;
+    if (::bind(listener_, address, size) != 0 || ::listen(listener_, 64) != 0 ||
+        ::getsockname(listener_, address, &size) != 0)
         throw std::runtime_error("the scripted server cannot listen");
-    port_ = ntohs(address.sin_port);
+    port_ = ntohs(ipv6 ? v6.sin6_port : v4.sin_port);
     acceptor_ = std::thread([this] { accept_all(); });
 }
 
@@ -163,15 +167,17 @@ void ScriptedSmtp::serve(int fd) {
     if (!say(fd, reply_to("CONNECT"))) return;
     Mail mail;
     std::string line;
+    bool challenged = false;
     while (line_from(line)) {
         note(line);
-        const std::string verb = verb_of(line);
+        const std::string verb = challenged ? "AUTH" : verb_of(line);
         const bool in_order = verb == "MAIL"   ? mail.from.empty()
                               : verb == "RCPT" ? !mail.from.empty()
                               : verb == "DATA" ? !mail.to.empty()
                                                : true;
         const std::string reply = reply_to(verb, in_order);
         const bool good = reply.starts_with('2');
+        challenged = reply.starts_with("334");
         if (verb == "MAIL" && good) mail.from = line;
         if (verb == "RCPT" && good) mail.to = line;
         if (verb == "RSET" || verb == "EHLO") mail = {};

@@ -6,8 +6,8 @@
 //     ScriptedSmtp server{{"RCPT", "450 4.2.0 greylisted"}};
 //
 // Commands: CONNECT (the banner), EHLO, HELO, AUTH, MAIL, RCPT, DATA, "." (the reply to the letter), RSET,
-// QUIT. "RCPT 2" is the second RCPT of all connections. A reply may have several lines (joined by \n), and
-// may end with
+// QUIT. "RCPT 2" is the second RCPT of all connections. What comes after a 334 is an AUTH too. A reply may
+// have several lines (joined by \n), and may end with
 //     <drop>       the connection is closed (after what was said before, if anything)
 //     <silent>     nothing more is said until the client goes away
 //     <wait N>     N ms pass, then comes the rest of the reply
@@ -15,8 +15,8 @@
 // Where the script says nothing, a command out of its order gets a 503, as servers do: MAIL within a
 // transaction, RCPT without MAIL, DATA without RCPT.
 //
-// A server of this kind listens on 127.0.0.1, serves each connection in its own thread, and stops when it
-// dies.
+// A server of this kind listens on 127.0.0.1 (or ::1), serves each connection in its own thread, and stops
+// when it dies.
 
 #include <atomic>
 #include <cstdint>
@@ -35,7 +35,7 @@ class ScriptedSmtp {
 
     ScriptedSmtp() : ScriptedSmtp(Script()) {}
     ScriptedSmtp(std::initializer_list<Script::value_type> script) : ScriptedSmtp(Script(script)) {}
-    explicit ScriptedSmtp(Script script);
+    explicit ScriptedSmtp(Script script, bool ipv6 = false);
     ~ScriptedSmtp();
     ScriptedSmtp(const ScriptedSmtp&) = delete;
     ScriptedSmtp& operator=(const ScriptedSmtp&) = delete;

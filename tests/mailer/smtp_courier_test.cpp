@@ -7,8 +7,11 @@
 #include <chrono>
 #include <cstdio>
 #include <fstream>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "mailer/courier.h"
 #include "scripted_smtp.h"
@@ -429,6 +432,84 @@ TEST_SUITE("smtp courier") {
         const typename G::Server busy{{"AUTH", "454 4.7.0 later"}};
         CHECK(with_name(busy).kind == Kind::try_later);
         CHECK(busy.count("MAIL") == 0);
+    }
+
+    TEST_CASE_TEMPLATE("a server is authenticated to as it asks for, and by its best mechanism", G, Plain,
+                       Pipelined) {
+        struct Way {
+            const char* offered;
+            std::vector<std::string> said;  // by us, one after the other
+            ScriptedSmtp::Script replies;
+        };
+        const std::string challenge = "334 PDE3LjQyQG1haWwudGVzdD4=";  // <17.42@mail.test>
+        const std::vector<Way> ways{
+            {"PLAIN LOGIN", {"AUTH PLAIN AHpnb2RhAHNlY3JldA=="}, {}},
+            {"LOGIN",
+             {"AUTH LOGIN emdvZGE=", "c2VjcmV0"},
+             {{"AUTH 1", "334 UGFzc3dvcmQ6"}, {"AUTH 2", "235 ok"}}},
+            {"CRAM-MD5 PLAIN LOGIN",  // HMAC-MD5 of the challenge, with "secret" (RFC 2195)
+             {"AUTH CRAM-MD5", "emdvZGEg"},
+             {{"AUTH 1", challenge}, {"AUTH 2", "235 ok"}}},
+            {"DIGEST-MD5 LOGIN",
+             {"AUTH DIGEST-MD5", "dXNlcm5hbWU9Inpnb2RhIi", ""},
+             {{"AUTH 1",
+               "334 cmVhbG09Im1haWwudGVzdCIsbm9uY2U9IjE3IixhbGdvcml0aG09bWQ1LXNlc3MscW9wPSJhdXRoIg=="},
+              {"AUTH 2", "334 cnNwYXV0aD0w"},
+              {"AUTH 3", "235 ok"}}},
+            {"NTLM", {"AUTH NTLM TlRMTVNTUAABAAAA"}, {{"AUTH 1", "535 5.7.8 no"}}},
+        };
+        for (const Way& way : ways) {
+            const std::string offered = way.offered;
+            CAPTURE(offered);
+            auto script = way.replies;
+            script["EHLO"] = "250-scripted.test\n250 AUTH " + offered;
+            const bool probed = G::probes == 1;  // there, all of it happens on a connection of its own before
+            if (probed) {
+                const auto replies = static_cast<int>(way.replies.size());
+                for (const auto& [key, reply] : way.replies)
+                    script["AUTH " + std::to_string(key.back() - '0' + replies)] = reply;
+            }
+            const typename G::Server server(script);
+            SmtpOptions options = options_for(server);
+            options.username = "zgoda";
+            options.password = "secret";
+            const Outcome outcome = make_smtp_courier(options)->deliver({envelope, message});
+            CAPTURE(outcome.reply);
+            const bool refused = offered == "NTLM";
+            CHECK(outcome.kind == (refused ? Kind::try_later : Kind::delivered));
+            if (refused) CHECK(outcome.scope == Scope::config);
+            CHECK(server.count("MAIL") == (refused ? 0 : 1));
+            std::vector<std::string> said;
+            for (const std::string& line : server.commands()) {
+                if (line == "CONNECT") said.clear();
+                if (line.starts_with("MAIL")) break;
+                if (!line.starts_with("EHLO") && line != "CONNECT" && line != "QUIT" && line != "*")
+                    said.push_back(line);
+            }
+            REQUIRE(said.size() == way.said.size());
+            for (std::size_t i = 0; i < said.size(); ++i) {
+                CAPTURE(said[i]);
+                CHECK(said[i].starts_with(way.said[i]));
+            }
+        }
+    }
+
+    TEST_CASE_TEMPLATE("a relay is reached by IPv6", G, Plain, Pipelined) {
+        const auto server = [] {
+            try {
+                return std::make_unique<ScriptedSmtp>(G::script({}), true);
+            } catch (const std::runtime_error&) {
+                return std::unique_ptr<ScriptedSmtp>();
+            }
+        }();
+        if (!server) {
+            MESSAGE("skipped: this machine has no ::1");
+            return;
+        }
+        SmtpOptions options = options_for(*server);
+        options.host = "::1";
+        CHECK(make_smtp_courier(options)->deliver({envelope, message}).kind == Kind::delivered);
+        CHECK(server->mails().size() == 1);
     }
 
     TEST_CASE_TEMPLATE("a server that cannot do STARTTLS gets no letter and no password", G, Plain,
