@@ -221,9 +221,18 @@ Summary Dispatcher::run(const std::stop_token& stop) {
         put_back(round);
         if (round.summary.sent > 0 && !circuit_.open()) round.summary.relay_trouble.clear();
     }
-    read(store_,
-         [&](service::Reader& reader) { round.summary.waiting = reader.outbox(options_.clock()).waiting; });
-    return round.summary;
+    Summary& summary = round.summary;
+    std::string noted;
+    read(store_, [&](service::Reader& reader) {
+        summary.waiting = reader.outbox(options_.clock()).waiting;
+        noted = reader.mailer_note().relay_trouble;
+    });
+    const bool tried = summary.sent + summary.later + summary.refused > 0;
+    if (tried && noted != summary.relay_trouble)
+        submit(store_, [&](service::Transaction& tx) {
+            service::note_relay(tx, summary.relay_trouble, options_.clock());
+        });
+    return summary;
 }
 
 void Dispatcher::follow(const std::stop_token& stop, const std::function<void(const Summary&)>& on_run) {

@@ -291,6 +291,32 @@ bool still_leased(Reader& reader, Id id, const std::string& mailer, const Rules&
            letter->leased_at.value_or(0) + rules.lease_cap >= now;
 }
 
+namespace {
+
+void count_result(Transaction& tx, const Result& result) {
+    MailerNote note = tx.mailer_note();
+    switch (result.kind) {
+        case Result::Kind::delivered:
+            ++note.delivered;
+            break;
+        case Result::Kind::refused:
+            ++note.refused;
+            break;
+        case Result::Kind::uncertain:
+            ++note.uncertain;
+            break;
+        case Result::Kind::try_later:
+            if (!result.counts) return;
+            ++note.later;
+            break;
+        case Result::Kind::given_back:
+            return;
+    }
+    tx.note_mailer(note);
+}
+
+}  // namespace
+
 void record_result(Transaction& tx, Id id, const std::string& mailer, const Result& result,
                    const Rules& rules, const Moment& moment) {
     const TimeMs now = moment.now;
@@ -302,6 +328,7 @@ void record_result(Transaction& tx, Id id, const std::string& mailer, const Resu
     const Person person = addressee(tx, *owner, *letter);
     const bool mine = letter->state == LetterState::leased && letter->leased_by == mailer;
     if (!mine && result.kind != Result::Kind::delivered) return;
+    if (letter->state != LetterState::sent) count_result(tx, result);
 
     Result::Kind kind = result.kind;
     if (kind == Result::Kind::uncertain && letter->uncertain >= 1) kind = Result::Kind::delivered;
@@ -374,6 +401,13 @@ void refuse(Transaction& tx, const Person& person, Letter letter, const Rules& r
 void note_run(Transaction& tx, TimeMs now) {
     MailerNote note = tx.mailer_note();
     note.last_run_at = now;
+    tx.note_mailer(note);
+}
+
+void note_relay(Transaction& tx, const std::string& trouble, TimeMs now) {
+    MailerNote note = tx.mailer_note();
+    if (trouble.empty() || note.relay_trouble.empty()) note.trouble_since = trouble.empty() ? 0 : now;
+    note.relay_trouble = trouble;
     tx.note_mailer(note);
 }
 

@@ -80,4 +80,7 @@ void refuse(Transaction&, const Person&, Letter, const Rules&, TimeMs now, Nonce
 // A mailer ran, whether or not there was anything to do.
 void note_run(Transaction&, TimeMs now);
 
+// That a run found the relay in trouble, or ("") that it takes letters.
+void note_relay(Transaction&, const std::string& trouble, TimeMs now);
+
 }  // namespace zgoda::service

@@ -258,6 +258,10 @@ struct ProxyNote {
 struct MailerNote {
     TimeMs last_run_at = 0;      // 0: never
     DurationMs usual_delay = 0;  // from signup to sent, lately; what tickets without a letter imitate
+    // Results of attempts so far; `later` leaves out those that were only the relay's trouble.
+    std::int64_t delivered = 0, later = 0, refused = 0, uncertain = 0;
+    std::string relay_trouble{};  // why the relay takes no letters, as the last run found it; "" if it does
+    TimeMs trouble_since = 0;
 };
 
 }  // namespace zgoda::service

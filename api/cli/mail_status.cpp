@@ -83,6 +83,14 @@ Exit mail_status(const MailStatus& options, service::Store& store) {
         if (counts.oldest_due) status["oldest_due"] = service::rfc3339(*counts.oldest_due);
         status["last_run_at"] = nullptr;
         if (note.last_run_at != 0) status["last_run_at"] = service::rfc3339(note.last_run_at);
+        status["results"] = {{"delivered", note.delivered},
+                             {"later", note.later},
+                             {"refused", note.refused},
+                             {"uncertain", note.uncertain}};
+        status["relay_trouble"] = nullptr;
+        if (!note.relay_trouble.empty())
+            status["relay_trouble"] = {{"why", note.relay_trouble},
+                                       {"since", service::rfc3339(note.trouble_since)}};
         status["reasons"] = std::move(reasons);
         boost::json::array paused;
         for (const service::MailPause& one : pauses) {
@@ -97,6 +105,11 @@ Exit mail_status(const MailStatus& options, service::Store& store) {
     fmt::print("\n{}\n", note.last_run_at == 0
                              ? "no mailer has run yet"
                              : "a mailer ran last at " + service::rfc3339(note.last_run_at));
+    fmt::print("so far {} delivered, {} put off, {} refused, {} uncertain\n", note.delivered, note.later,
+               note.refused, note.uncertain);
+    if (!note.relay_trouble.empty())
+        fmt::print("the relay takes no letters since {}: {}\n", service::rfc3339(note.trouble_since),
+                   service::printable(note.relay_trouble));
     for (const service::MailPause& one : pauses)
         fmt::print("paused since {}: {}\n", service::rfc3339(one.since), held_by(one, *newsletters));
     for (const auto& [what, group] : groups) {

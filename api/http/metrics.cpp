@@ -105,6 +105,20 @@ struct Metrics::Impl {
         gauge(registry, "zgoda_outbox_oldest_due_seconds", "How long the oldest due letter waits");
     prometheus::Gauge& mailer =
         gauge(registry, "zgoda_mailer_last_run_timestamp_seconds", "When a mailer last ran");
+    prometheus::Gauge& trouble = gauge(registry, "zgoda_relay_trouble",
+                                       "1 while the relay takes no letters, as the last run found it");
+
+    prometheus::Family<prometheus::Counter>& results =
+        prometheus::BuildCounter()
+            .Name("zgoda_letter_results_total")
+            .Help("Attempts at letters by result; not those that were the relay's trouble alone")
+            .Register(registry);
+    prometheus::Counter& delivered = results.Add({{"result", "delivered"}});
+    prometheus::Counter& later = results.Add({{"result", "later"}});
+    prometheus::Counter& refused = results.Add({{"result", "refused"}});
+    prometheus::Counter& uncertain = results.Add({{"result", "uncertain"}});
+    std::mutex letters;  // held while they catch up with what mailers have noted
+
     prometheus::Gauge& queue = gauge(registry, "zgoda_store_queue", "Units of work that wait for the store");
     prometheus::Gauge& connections = gauge(registry, "zgoda_http_connections", "Open connections");
 };
@@ -169,6 +183,18 @@ std::string Metrics::text(const Gauges& now_is, service::TimeMs now) {
     impl_->waiting.Set(static_cast<double>(now_is.outbox.waiting));
     impl_->oldest.Set(now_is.outbox.oldest_due ? seconds(now - *now_is.outbox.oldest_due) : 0);
     impl_->mailer.Set(seconds(now_is.mailer.last_run_at));
+    impl_->trouble.Set(now_is.mailer.relay_trouble.empty() ? 0 : 1);
+    {
+        const std::lock_guard lock(impl_->letters);
+        const auto reach = [](prometheus::Counter& counter, std::int64_t total) {
+            const double more = static_cast<double>(total) - counter.Value();
+            if (more > 0) counter.Increment(more);
+        };
+        reach(impl_->delivered, now_is.mailer.delivered);
+        reach(impl_->later, now_is.mailer.later);
+        reach(impl_->refused, now_is.mailer.refused);
+        reach(impl_->uncertain, now_is.mailer.uncertain);
+    }
     impl_->queue.Set(static_cast<double>(now_is.queue_depth));
     impl_->connections.Set(static_cast<double>(now_is.connections));
     return prometheus::TextSerializer().Serialize(impl_->registry.Collect());

@@ -695,12 +695,21 @@ void Records::update(const Letter& l) {
 }
 
 MailerNote Records::mailer_note() {
-    auto row = db_.query("SELECT last_run_at, usual_delay FROM mailer_note");
-    return row.step() ? MailerNote{row.integer(0), row.integer(1)} : MailerNote{};
+    auto row = db_.query(
+        "SELECT last_run_at, usual_delay, delivered, later, refused, uncertain, relay_trouble, trouble_since "
+        "FROM mailer_note");
+    if (!row.step()) return {};
+    return {row.integer(0), row.integer(1), row.integer(2),           row.integer(3),
+            row.integer(4), row.integer(5), std::string(row.text(6)), row.integer(7)};
 }
 
 void Records::note_mailer(const MailerNote& note) {
-    db_.run("UPDATE mailer_note SET last_run_at = ?1, usual_delay = ?2", note.last_run_at, note.usual_delay);
+    db_.run(
+        "UPDATE mailer_note SET last_run_at = ?1, usual_delay = ?2, delivered = ?3, later = ?4, refused = "
+        "?5, "
+        "uncertain = ?6, relay_trouble = ?7, trouble_since = ?8",
+        note.last_run_at, note.usual_delay, note.delivered, note.later, note.refused, note.uncertain,
+        note.relay_trouble, note.trouble_since);
 }
 
 std::optional<ProxyNote> Records::proxy_note() {

@@ -324,6 +324,7 @@ TEST_SUITE("dispatcher") {
             CHECK(letter.due_at >= now + 24 * second_ms);
             CHECK(letter.due_at <= now + 36 * second_ms);
             CHECK(letter.reply == "450 4.2.0 greylisted");
+            CHECK(news.store.tables.note.later == 1);
         }
         SUBCASE("later attempts wait for longer") {
             run_with(greylisted);
@@ -335,6 +336,7 @@ TEST_SUITE("dispatcher") {
             CHECK(run_with(no_mailbox).refused == 1);
             CHECK(news.letter_of("ada@mail.example.org").state == LetterState::refused);
             CHECK(news.letter_of("ada@mail.example.org").mailbox_unknown);
+            CHECK(news.store.tables.note.refused == 1);
         }
         SUBCASE("an uncertain letter goes once more after ten minutes, as the same letter") {
             CHECK(run_with(lost).later == 1);
@@ -346,6 +348,7 @@ TEST_SUITE("dispatcher") {
             REQUIRE(news.letters.size() == 2);
             CHECK(news.letters[0] == news.letters[1]);
             CHECK(news.letter_of("ada@mail.example.org").state == LetterState::sent);
+            CHECK(news.store.tables.note.uncertain == 2);
         }
     }
 
@@ -363,9 +366,14 @@ TEST_SUITE("dispatcher") {
         CHECK(news.troubles.size() == 1);
         CHECK(news.states()[LetterState::leased] == 0);
         for (const auto& [id, letter] : news.store.tables.letters) CHECK(letter.attempts == 0);
+        CHECK(news.store.tables.note.relay_trouble == "Couldn't connect to server");
+        CHECK(news.store.tables.note.trouble_since == news.clock);
+        CHECK(news.store.tables.note.later == 0);
 
         news.relay = [](const Envelope&) { return delivered; };
         CHECK(news.run().sent == 50);
+        CHECK(news.store.tables.note.relay_trouble.empty());
+        CHECK(news.store.tables.note.delivered == 50);
     }
 
     TEST_CASE("one letter that meets a relay that is down is tried once a run") {

@@ -568,10 +568,16 @@ TEST_CASE_TEMPLATE("what mailers leave for others is kept", S, ALL_STORES) {
     S s;
     CHECK(ask(s.store, [](Reader& r) { return r.mailer_note(); }).last_run_at == 0);
     run(s.store, [](Transaction& t) { t.note_mailer({5, 6}); });
-    run(s.store, [](Transaction& t) { t.note_mailer({7, 8}); });
+    run(s.store, [](Transaction& t) { t.note_mailer({7, 8, 1, 2, 3, 4, "554 no", 9}); });
     const auto note = ask(s.store, [](Reader& r) { return r.mailer_note(); });
     CHECK(note.last_run_at == 7);
     CHECK(note.usual_delay == 8);
+    CHECK(note.delivered == 1);
+    CHECK(note.later == 2);
+    CHECK(note.refused == 3);
+    CHECK(note.uncertain == 4);
+    CHECK(note.relay_trouble == "554 no");
+    CHECK(note.trouble_since == 9);
 }
 
 TEST_CASE_TEMPLATE("a key is suppressed for each reason at most once", S, ALL_STORES) {
