@@ -28,12 +28,14 @@ TICK = os.sysconf("SC_CLK_TCK")
 options = argparse.ArgumentParser(description=__doc__)
 options.add_argument("--quick", action="store_true", help="a trial run with small numbers")
 options.add_argument("--people", type=int, help="of the large database (1000000)")
-options.add_argument("--only", default="signups,large,import,letters,idle,memory", help="parts, separated by commas")
+options.add_argument("--only", default="signups,large,import,letters,distant,idle,memory", help="parts, separated by commas")
 options = options.parse_args()
 ROUNDS = 2 if options.quick else 5
 SECONDS = 1 if options.quick else 5
 PEOPLE = options.people or (20_000 if options.quick else 1_000_000)
 LETTERS = 2_000 if options.quick else 20_000
+DISTANT_LETTERS = 400 if options.quick else 4_000
+DISTANCE_MS = 20
 IDLE = 1_000 if options.quick else 5_000
 
 table = []
@@ -234,38 +236,74 @@ def sqlite_count(zgoda, name):
         connection.close()
 
 
-def part_letters():
+class Sink:
+    """Postfix's smtp-sink, which takes every letter; with a distance, behind a proxy that delays its replies."""
+
+    def __init__(self, distance_ms=0):
+        self.port = free_port()
+        self.processes = [subprocess.Popen(["smtp-sink", *(["-u", "nobody"] if os.getuid() == 0 else []),
+                                            f"127.0.0.1:{self.port}", "200"])]
+        if distance_ms:
+            proxy = subprocess.Popen([sys.executable, str(Path(__file__).with_name("delay.py")), str(self.port),
+                                      str(distance_ms)], stdout=subprocess.PIPE)
+            self.port = int(proxy.stdout.readline())
+            self.processes.append(proxy)
+
+    def stop(self):
+        for process in self.processes:
+            process.terminate()
+            process.wait()
+
+
+def measure_letters(zgoda, port, letters, connections, label):
+    """Ours and smtp-source in turn, with letters of the same size."""
+    size = (zgoda.folder / "preview.eml").stat().st_size
+    ours, theirs, cpu = [], [], []
+    for _ in range(ROUNDS):
+        start, used = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        said = zgoda.run("mail", "--limit", str(letters), mail_connections=connections, mail_url=f"smtp://127.0.0.1:{port}")
+        ours.append(letters / (time.monotonic() - start))
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu.append((after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime) / letters * 1e6)
+        assert said.startswith(f"sent {letters}, "), said
+        start = time.monotonic()
+        subprocess.run(["smtp-source", "-d", "-s", str(connections), "-m", str(letters), "-l", str(size), "-f",
+                        "a@b.example", "-t", "c@d.example", f"127.0.0.1:{port}"], check=True)
+        theirs.append(letters / (time.monotonic() - start))
+    row(f"letters a second through {label}, {connections} connections", f"{number(median(ours))} ({median(cpu):.0f} µs CPU)")
+    row(f"`smtp-source -d` through {label}, {connections} connections, {size} bytes", number(median(theirs)))
+    row(f"their ratio, {label}, {connections} connections", f"{median([a / b for a, b in zip(ours, theirs)]):.2f}")
+
+
+def letters_to_send(count):
     zgoda = program()
-    sink_port = free_port()
-    sink = subprocess.Popen(["smtp-sink", *(["-u", "nobody"] if os.getuid() == 0 else []), f"127.0.0.1:{sink_port}", "200"])
-    zgoda.settings["mail_url"] = f"smtp://127.0.0.1:{sink_port}"
+    serve(zgoda)
+    load(zgoda.port, requests=count + 1)
+    zgoda.stop()
+    zgoda.run("letter", "preview", "ukraine-daily", "--kind", "confirmation", "--locale", "uk", "-o", "preview.eml")
+    return zgoda
+
+
+def part_letters():
+    zgoda = letters_to_send(2 * ROUNDS * LETTERS)
+    sink = Sink()
     try:
-        serve(zgoda)
-        load(zgoda.port, requests=2 * ROUNDS * LETTERS + 1)
-        zgoda.stop()
-        zgoda.run("letter", "preview", "ukraine-daily", "--kind", "confirmation", "--locale", "uk", "-o", "preview.eml")
-        size = (zgoda.folder / "preview.eml").stat().st_size
-        for connections in (8, 32):
-            ours, theirs, cpu = [], [], []
-            for _ in range(ROUNDS):
-                start, used = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-                said = zgoda.run("mail", "--limit", str(LETTERS), mail_connections=connections)
-                ours.append(LETTERS / (time.monotonic() - start))
-                after = resource.getrusage(resource.RUSAGE_CHILDREN)
-                cpu.append((after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime) / LETTERS * 1e6)
-                assert said.startswith(f"sent {LETTERS}, "), said
-                start = time.monotonic()
-                subprocess.run(["smtp-source", "-d", "-s", str(connections), "-m", str(LETTERS), "-l", str(size), "-f",
-                                "a@b.example", "-t", "c@d.example", f"127.0.0.1:{sink_port}"], check=True)
-                theirs.append(LETTERS / (time.monotonic() - start))
-            row(f"letters a second through smtp-sink, {connections} connections", f"{number(median(ours))} ({median(cpu):.0f} µs CPU)")
-            row(f"`smtp-source -d`, {connections} connections, {size} bytes", number(median(theirs)))
-            row(f"their ratio, {connections} connections", f"{median([a / b for a, b in zip(ours, theirs)]):.2f}")
-        zgoda.run("mail")
+        for connections in (8, 32): measure_letters(zgoda, sink.port, LETTERS, connections, "smtp-sink")
+        zgoda.run("mail", mail_url=f"smtp://127.0.0.1:{sink.port}")
     finally:
-        sink.terminate()
-        sink.wait()
+        sink.stop()
     idle(zgoda, f"{number(2 * ROUNDS * LETTERS)} sent letters")
+    zgoda.remove()
+
+
+def part_distant():
+    zgoda = letters_to_send(2 * ROUNDS * DISTANT_LETTERS)
+    sink = Sink(DISTANCE_MS)
+    try:
+        for connections in (8, 32):
+            measure_letters(zgoda, sink.port, DISTANT_LETTERS, connections, f"smtp-sink at {DISTANCE_MS} ms a reply")
+    finally:
+        sink.stop()
     zgoda.remove()
 
 

@@ -8,6 +8,7 @@ import glob
 import itertools
 import json
 import os
+import pty
 import random
 import re
 import signal
@@ -23,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "end_to_end"))
-from program import BUILD, SLOW, Client, Program, SmtpSink, wait_for
+from program import BINARY, BUILD, SLOW, Client, Program, SmtpSink, wait_for
 
 LONG = "--long" in sys.argv
 CONNECTIONS = 4  # of a mailer
@@ -164,6 +165,46 @@ class Mailers(unittest.TestCase):
         wanted = self.sign_up(CONNECTIONS)
         self.assertIn(f"sent {CONNECTIONS}, ", self.zgoda.run("mail"))
         self.assertEqual(sorted(relay.kept), sorted(wanted))
+
+    def test_a_terminal_sees_rate_and_time_left(self):
+        self.relay(drip=0.01)
+        self.sign_up(40)
+        terminal, theirs = pty.openpty()
+        environment = {name: value for name, value in self.zgoda.environment().items() if name != "NO_COLOR"}
+        mailer = subprocess.Popen([str(BINARY), "mail"], cwd=self.zgoda.folder, env=environment, stderr=theirs,
+                                  stdout=subprocess.DEVNULL)
+        os.close(theirs)
+        shown = b""
+        try:
+            while octets := os.read(terminal, 65536): shown += octets
+        except OSError:  # the other end is closed
+            pass
+        os.close(terminal)
+        self.assertEqual(mailer.wait(), 0)
+        self.assertRegex(shown.decode(), r"mail \[#+ *-*\] \d+ %, \d+/s, \d+ s left")
+
+    def test_what_became_of_letters_can_be_seen(self):
+        relay = self.relay(drip=0.0)
+        self.sign_up(3)
+        relay.shutdown()
+        relay.server_close()
+        self.assertEqual(self.zgoda.call("mail").returncode, 75)
+        status = json.loads(self.zgoda.run("mail", "status", "--json"))
+        self.assertIn("connect", status["relay_trouble"]["why"])
+        self.assertIn("the relay takes no letters since ", self.zgoda.run("mail", "status"))
+        self.zgoda.serve()
+        self.assertIn("\nzgoda_relay_trouble 1\n", self.zgoda.private.get("/metrics").text)
+        self.sink()
+        self.zgoda.run("mail")
+        text = self.zgoda.private.get("/metrics").text
+        self.assertIn("\nzgoda_relay_trouble 0\n", text)
+        self.assertIn('\nzgoda_letter_results_total{result="delivered"} 3\n', text)
+        for result in ("later", "refused", "uncertain"):
+            self.assertIn(f'\nzgoda_letter_results_total{{result="{result}"}} 0\n', text)
+        self.zgoda.stop()
+        status = json.loads(self.zgoda.run("mail", "status", "--json"))
+        self.assertEqual((status["results"]["delivered"], status["relay_trouble"]), (3, None))
+        self.assertIn("so far 3 delivered, 0 put off", self.zgoda.run("mail", "status"))
 
     @unittest.skipUnless(LONG, "waits for 30 s (--long)")
     def test_a_relay_that_takes_for_ever_to_greet_is_given_up(self):
