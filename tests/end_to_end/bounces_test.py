@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """What comes back: each letter has a return path of its own, and only what came to one is acted upon."""
+import os
 import re
 import subprocess
 import sys
@@ -146,9 +147,9 @@ class Imap(World):
         self.addCleanup(server.stop)
         return server
 
-    def fetch(self, server, scheme="imap", host="127.0.0.1", more="/INBOX", **how):
+    def fetch(self, server, scheme="imap", host="127.0.0.1", more="/INBOX", before=(), **how):
         return self.zgoda.call("bounces", "--imap", f"{scheme}://bounces@{host}:{server.port}{more}",
-                               "--password-file", self.password_file(**how))
+                               "--password-file", self.password_file(**how), before=before)
 
     def test_a_refused_confirmation_makes_the_signup_undeliverable(self):
         path = self.sent_to("ada@kyiv.ua")
@@ -189,13 +190,38 @@ class Imap(World):
         self.assertIn("read 2, bounced 1", self.fetch(server).stdout)
         self.assertEqual(server.seen, [7, 8])
 
+    def certificate(self, *addresses):
+        names = ",".join(f"IP:{address}" for address in addresses)
+        files = self.zgoda.folder / "cert.pem", self.zgoda.folder / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=mail",
+                        "-addext", "subjectAltName=" + names, "-keyout", str(files[1]), "-out", str(files[0])],
+                       check=True, stderr=subprocess.DEVNULL)
+        return files
+
+    @unittest.skipUnless(os.geteuid() == 0, "needs root, to have a certificate trusted in a view of its own")
+    def test_with_tls(self):
+        path = self.sent_to("ada@kyiv.ua", confirm=True)
+        certificate = self.certificate("127.0.0.1", "0.0.0.0")
+        trusting = ("unshare", "-m", "sh", "-c", f"mount --bind {certificate[0]} /etc/ssl/certs/ca-certificates.crt && exec \"$@\"", "-")
+        server = self.server(notification(path, "5.2.2", "552 full"), certificate=certificate)
+        done = self.fetch(server, scheme="imaps", before=trusting)
+        self.assertIn("read 1, ", done.stdout, done.stderr)
+        server = self.server(b"", notification(path, "5.2.2", "552 full"), certificate=certificate, starttls=True)
+        done = self.fetch(server, host="0.0.0.0", before=trusting)  # is this machine too, but no loopback address
+        self.assertIn("read 2, ", done.stdout, done.stderr)
+        self.assertEqual((server.seen, server.logins), ([7, 8], 1))
+
+    def test_with_a_token(self):
+        self.zgoda.run("migrate")
+        server = self.server(b"", token="open.rye")
+        done = self.zgoda.call("bounces", "--imap", f"imap://bounces@127.0.0.1:{server.port}", "--token-file",
+                               self.password_file("open.rye"))
+        self.assertIn("read 1, ", done.stdout, done.stderr)
+        self.assertEqual(self.fetch(self.server(token="other"), password="open.rye").returncode, 75)
+
     def test_no_password_goes_anywhere_unprotected(self):
         self.zgoda.make()
-        certificate = self.zgoda.folder / "cert.pem", self.zgoda.folder / "key.pem"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-                        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(certificate[1]), "-out", str(certificate[0])],
-                       check=True, stderr=subprocess.DEVNULL)
-        unknown = self.server(certificate=certificate)
+        unknown = self.server(certificate=self.certificate("127.0.0.1"))
         done = self.fetch(unknown, scheme="imaps")
         self.assertEqual((done.returncode, unknown.commands), (75, []))
         self.assertIn("certificate", done.stderr)

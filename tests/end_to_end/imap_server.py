@@ -1,6 +1,7 @@
 """A small IMAP server for tests, in a thread: one folder of mails, each connection in its own thread.
 
-It speaks what RFC 3501 asks of one that has LOGIN, AUTHENTICATE PLAIN, SELECT, UID SEARCH, FETCH and STORE. `commands`
+With a certificate it speaks TLS at once, or (starttls) when asked to; with a token it takes that by XOAUTH2, else a password.
+It speaks what RFC 3501 asks of one that has AUTHENTICATE, SELECT, UID SEARCH, FETCH and STORE. `commands`
 keeps what clients said, `seen` the UIDs that were marked, `mails` is {uid: bytes}. `faults` is {command: how}, for the
 first such command of each connection: "drop" closes the connection, "no" refuses, "half" closes it amid the answer.
 """
@@ -14,11 +15,12 @@ import threading
 class ImapServer(socketserver.ThreadingTCPServer):
     daemon_threads, allow_reuse_address = True, True
 
-    def __init__(self, mails, user="bounces", password="open sesame", faults=(), certificate=None):
+    def __init__(self, mails, user="bounces", password="open sesame", faults=(), certificate=None, starttls=False,
+                 token=None):
         super().__init__(("127.0.0.1", 0), Session)
         self.mails, self.user, self.password, self.faults = dict(enumerate(mails, 7)), user, password, dict(faults)
         self.commands, self.seen, self.logins = [], [], 0
-        self.tls = None
+        self.tls, self.starttls, self.token = None, starttls, token
         if certificate:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.tls.load_cert_chain(*certificate)
@@ -35,15 +37,25 @@ class ImapServer(socketserver.ThreadingTCPServer):
 
 class Session(socketserver.StreamRequestHandler):
     def setup(self):
-        if self.server.tls:
+        if self.server.tls and not self.server.starttls:
             self.request = self.server.tls.wrap_socket(self.request, server_side=True)
         super().setup()
+
+    def finish(self):
+        try:
+            super().finish()
+        finally:
+            self.request.close()
 
     def say(self, line): self.wfile.write(line + b"\r\n")
 
     def handle(self):
         self.faults = dict(self.server.faults)
         self.say(b"* OK scripted")
+        self.go_on(secured=not self.server.starttls)
+
+    def go_on(self, secured):
+        self.secured = secured
         for line in self.rfile:
             self.server.commands.append(line.decode().rstrip())
             tag, _, command = line.rstrip().partition(b" ")
@@ -57,14 +69,25 @@ class Session(socketserver.StreamRequestHandler):
             if name == "LOGOUT":
                 self.say(b"* BYE")
                 return
+            if name == "STARTTLS" and self.server.starttls:
+                self.say(tag + b" OK now")
+                self.request = self.server.tls.wrap_socket(self.request, server_side=True)
+                super().setup()
+                return self.go_on(secured=True)
             if self.answer(name, tag, words, command.decode(), fault) is False: return
 
     def answer(self, name, tag, words, command, fault):
         server = self.server
         if name == "CAPABILITY":
-            self.say(b"* CAPABILITY IMAP4rev1 AUTH=PLAIN")
+            self.say(b"* CAPABILITY IMAP4rev1 " + (
+                b"STARTTLS LOGINDISABLED" if not self.secured else b"AUTH=XOAUTH2" if server.token else b"AUTH=PLAIN"))
         elif name == "AUTHENTICATE":
             self.say(b"+ ")
+            if server.token:
+                if base64.b64decode(self.rfile.readline()).decode() != f"user={server.user}\1auth=Bearer {server.token}\1\1":
+                    return self.say(tag + b" NO wrong token")
+                server.logins += 1
+                return self.say(tag + b" OK done")
             _, user, password = base64.b64decode(self.rfile.readline()).decode().split("\0")
             if (user, password) != (server.user, server.password):
                 return self.say(tag + b" NO [AUTHENTICATIONFAILED] wrong password")

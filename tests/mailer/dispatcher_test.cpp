@@ -240,7 +240,8 @@ TEST_SUITE("dispatcher") {
                     CAPTURE(first.relay_trouble);
                     CHECK(first.relay_trouble.empty() == fault.attempted);
                     CHECK(news.states()[LetterState::leased] == 0);
-                    for (const auto& [id, letter] : news.store.tables.letters) {
+                    for (const auto& one : news.store.tables.letters) {
+                        const service::Letter& letter = one.second;
                         CAPTURE(letter.reply);
                         const bool untouched = letter.state == LetterState::queued && letter.reply.empty();
                         if (fault.attempted || !untouched) REQUIRE(letter.state == fault.state);
