@@ -349,6 +349,9 @@ void Dispatcher::lease(Round& round) {
             round.to_lease -= static_cast<std::int64_t>(leased->size());
             round.drained = leased->size() < batch;
             std::move(leased->begin(), leased->end(), std::back_inserter(round.letters));
+            std::stable_partition(round.letters.begin(), round.letters.end(), [](const LeasedLetter& one) {
+                return service::is_urgent(one.letter.kind);
+            });
             round.leasing = false;
             round.changed.notify_all();
             round.settled.notify_one();

@@ -28,6 +28,10 @@ enum class LetterKind : std::uint8_t {
     welcome,
     goodbye,
 };
+// Somebody waits for it, so it goes before the others: all but welcome and goodbye letters.
+constexpr bool is_urgent(LetterKind kind) {
+    return kind != LetterKind::welcome && kind != LetterKind::goodbye;
+}
 
 enum class LetterState : std::uint8_t {
     queued,

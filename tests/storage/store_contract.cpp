@@ -529,6 +529,17 @@ TEST_CASE_TEMPLATE("the outbox hands out what is due, soonest first", S, ALL_STO
     CHECK(counts.due == 0);
     CHECK(counts.waiting == 4);
     CHECK_FALSE(counts.oldest_due);
+
+    Letter calm = ask(s.store, [&](Reader& r) { return *r.letter(letters[5]); });
+    run(s.store, [&](Transaction& t) {
+        calm.id = t.new_id();
+        calm.kind = LetterKind::welcome;
+        calm.due_at = 90;
+        t.add(calm);
+    });
+    CHECK(due(100, 10) == std::vector<Id>{letters[5], letters[3], letters[0], calm.id});
+    CHECK(due(100, 3) == std::vector<Id>{letters[5], letters[3], letters[0]});
+    CHECK(due(94, 10) == std::vector<Id>{calm.id});
 }
 
 TEST_CASE_TEMPLATE("a person has at most one open confirmation", S, ALL_STORES) {
