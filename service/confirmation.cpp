@@ -95,7 +95,10 @@ ConfirmationView view_of(Reader& reader, const Case& one, const std::vector<Requ
     view.offers = offers_of(one, requests, *newsletters);
     for (const Id id : one.letter.newsletters) {
         const Subscription* subscription = find_subscription(one.subscriptions, id);
-        if (subscription == nullptr || subscription->status != SubscriptionStatus::confirmed) continue;
+        if (subscription == nullptr || (subscription->status != SubscriptionStatus::confirmed &&
+                                        subscription->status != SubscriptionStatus::paused)) {
+            continue;
+        }
         view.confirmed_names.push_back(name_of(*newsletters, id, view.locale));
         view.confirmed_at = std::max(view.confirmed_at, subscription->confirmed_at);
     }

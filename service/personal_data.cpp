@@ -75,7 +75,8 @@ json::object request_data(Reader& reader, const Request& one, const Newsletters&
             {"form", text(one.form)},
             {"ip", text(one.ip)},
             {"network", text(one.network)},
-            {"user_agent", text(one.user_agent)}};
+            {"user_agent", text(one.user_agent)},
+            {"browser_secret_sha256", text(one.browser)}};
 }
 
 json::object letter_data(Reader& reader, const Letter& one, const Newsletters& newsletters) {
@@ -109,6 +110,12 @@ Id letter_of(const Event& one) {
     const json::object* object = details.if_object();
     const json::value* letter = object == nullptr ? nullptr : object->if_contains("letter");
     return letter != nullptr && letter->is_int64() ? letter->as_int64() : 0;
+}
+
+json::object bounce_data(const BounceScore& one) {
+    return {{"points", one.points},
+            {"last_point_at", one.scored_at == 0 ? json::value(nullptr) : time(one.scored_at)},
+            {"refused_at", one.struck_at == 0 ? json::value(nullptr) : time(one.struck_at)}};
 }
 
 json::object change_data(const AddressChange& one) {
@@ -161,7 +168,8 @@ std::string personal_data(Reader& reader, const Person& person, const Rules& rul
                      {"suppressions", std::move(suppressions)},
                      {"mail_budget", budget(reader, person.abuse_key)},
                      {"preference_links", budget(reader, "preferences:" + person.abuse_key)},
-                     {"address_changes", std::move(changes)}});
+                     {"address_changes", std::move(changes)},
+                     {"returned_mail", bounce_data(reader.bounce_score(person.id))}});
 }
 
 }  // namespace zgoda::service

@@ -115,9 +115,9 @@ struct Metrics::Impl {
             .Register(registry);
     prometheus::Counter& delivered = results.Add({{"result", "delivered"}});
     prometheus::Counter& later = results.Add({{"result", "later"}});
-    prometheus::Counter& refused = results.Add({{"result", "refused"}});
+    prometheus::Counter& turned_down = results.Add({{"result", "refused"}});
     prometheus::Counter& uncertain = results.Add({{"result", "uncertain"}});
-    std::mutex letters;  // held while they catch up with what mailers have noted
+    std::mutex catching_up;  // held while they catch up with what mailers have noted
 
     prometheus::Gauge& queue = gauge(registry, "zgoda_store_queue", "Units of work that wait for the store");
     prometheus::Gauge& connections = gauge(registry, "zgoda_http_connections", "Open connections");
@@ -185,14 +185,14 @@ std::string Metrics::text(const Gauges& now_is, service::TimeMs now) {
     impl_->mailer.Set(seconds(now_is.mailer.last_run_at));
     impl_->trouble.Set(now_is.mailer.relay_trouble.empty() ? 0 : 1);
     {
-        const std::lock_guard lock(impl_->letters);
+        const std::lock_guard lock(impl_->catching_up);
         const auto reach = [](prometheus::Counter& counter, std::int64_t total) {
             const double more = static_cast<double>(total) - counter.Value();
             if (more > 0) counter.Increment(more);
         };
         reach(impl_->delivered, now_is.mailer.delivered);
         reach(impl_->later, now_is.mailer.later);
-        reach(impl_->refused, now_is.mailer.refused);
+        reach(impl_->turned_down, now_is.mailer.refused);
         reach(impl_->uncertain, now_is.mailer.uncertain);
     }
     impl_->queue.Set(static_cast<double>(now_is.queue_depth));

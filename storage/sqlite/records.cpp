@@ -644,8 +644,8 @@ std::optional<Letter> Records::open_letter(Id person, LetterKind kind) {
 
 std::vector<Letter> Records::due_letters(TimeMs now, std::size_t limit) {
     const auto part = [](const char* kinds) {
-        return "SELECT " + letter_columns + " FROM letter WHERE (state = 0 OR state = 3 OR state = 5) AND " + kinds +
-               " AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
+        return "SELECT " + letter_columns + " FROM letter WHERE (state = 0 OR state = 3 OR state = 5) AND " +
+               kinds + " AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
     };
     static const std::string urgent = part("kind < 4"), others = part("kind >= 4");  // is_urgent()
     std::vector<Letter> due = all(db_.query(urgent.c_str(), now, number(limit)), read_letter);

@@ -23,6 +23,16 @@ TEST_SUITE("a confirmation link") {
         CHECK(again.view.confirmed_at == confirmed_at);
         CHECK(again.confirmed_now.empty());
         CHECK(world.count(EventKind::confirmed) == 1);
+
+        run(world.store, [&](Transaction& tx) {
+            const auto ada = tx.person_by_key("ada@kyiv.ua");
+            for (Subscription& one : tx.subscriptions_of(ada->id)) {
+                one.status = SubscriptionStatus::paused;
+                one.paused_until = world.now + day_ms;
+                tx.update(one);
+            }
+        });
+        CHECK(world.page(token).kind == Kind::confirmed);
     }
 
     TEST_CASE("shown a thousand times changes nothing") {
