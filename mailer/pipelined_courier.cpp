@@ -12,7 +12,7 @@ namespace {
 using Step = Dialogue::Step;
 using Veto = Dialogue::Veto;
 
-constexpr std::size_t longest_line = 64 * 1024;  // of the server
+constexpr std::size_t longest_line = 65'536;  // of the server
 
 // The letter as it goes onto the wire: a dot more at lines that begin with one (RFC 5321 4.5.2).
 std::string with_dots(std::string_view message) {

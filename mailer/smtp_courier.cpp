@@ -34,7 +34,7 @@ class PlainCourier {
             drop();
             result = attempt(parcel);
         }
-        const Outcome outcome = judge(dialogue_, result, error_, tls_failures_);
+        Outcome outcome = judge(dialogue_, result, error_, tls_failures_);
         const bool answered = dialogue_.code >= 400 && dialogue_.code < 600 && dialogue_.code != 421;
         const bool clean = result == CURLE_OK ||
                            ((result == CURLE_SEND_ERROR || result == CURLE_WEIRD_SERVER_REPLY) && answered);
