@@ -443,6 +443,7 @@ class Keys(Desk):
         key = self.zgoda.folder / "var" / "secret.key"
         before = key.read_text()
         self.assertEqual(self.run_("keys", "rotate"), "key 2 signs from now on\n")
+        self.assertEqual(self.acts()[0]["what"], "keys rotate")
         self.assertTrue(key.read_text().startswith(before))
         self.assertEqual(stat.S_IMODE(key.stat().st_mode), 0o600)
         self.zgoda.serve()
@@ -452,7 +453,6 @@ class Keys(Desk):
         self.run_("consent", "verify")
         key.write_text(before)  # without the new key the head is nobody's
         self.assertEqual(self.zgoda.call("consent", "verify").returncode, FAILED)
-        self.assertEqual(self.acts()[0]["what"], "keys rotate")
 
 
 if __name__ == "__main__":
