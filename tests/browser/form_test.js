@@ -52,8 +52,12 @@ test('eight forms stand on one article, each by its own: drawn, upgraded, for se
     const frame = page.frameLocator('iframe');
     await frame.getByRole('button', {name: 'Subscribe'}).waitFor();
     await page.waitForFunction(() => document.querySelector('iframe').clientHeight > 200);
-    const inside = await frame.locator('html').evaluate((html) => [html.scrollHeight, html.clientHeight]);
-    assert.ok(inside[0] <= inside[1], 'the frame is too low for what is in it');
+    const fits = await frame.locator('html').evaluate(async (html) => {
+        const fits = () => html.scrollHeight <= html.clientHeight;
+        for (let waited = 0; !fits() && waited < 5000; waited += 100) await new Promise((done) => setTimeout(done, 100));
+        return fits();
+    });
+    assert.ok(fits, 'the frame is too low for what is in it');
     await picture(page, 'article-eight-forms');
     await page.locator('iframe').screenshot({path: `${screenshots}/article-frame.png`});
     await done();
