@@ -642,12 +642,21 @@ std::optional<Letter> Records::open_letter(Id person, LetterKind kind) {
     return first(db_.query(sql.c_str(), person, number(kind)), read_letter);
 }
 
+namespace {
+
+// Letters that wait stand in two indexes, so that a signup writes to one of them: those that somebody waits
+// for (service::is_urgent), and the others. A query has to say which it means.
+constexpr const char* due_urgent = "(state = 0 OR state = 3 OR state = 5) AND kind < 4";
+constexpr const char* due_others = "(state = 0 OR state = 3 OR state = 5) AND kind >= 4";
+
+}  // namespace
+
 std::vector<Letter> Records::due_letters(TimeMs now, std::size_t limit) {
-    const auto part = [](const char* kinds) {
-        return "SELECT " + letter_columns + " FROM letter WHERE (state = 0 OR state = 3 OR state = 5) AND " +
-               kinds + " AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
+    const auto part = [](const char* which) {
+        return "SELECT " + letter_columns + " FROM letter WHERE " + which +
+               " AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
     };
-    static const std::string urgent = part("kind < 4"), others = part("kind >= 4");  // is_urgent()
+    static const std::string urgent = part(due_urgent), others = part(due_others);
     std::vector<Letter> due = all(db_.query(urgent.c_str(), now, number(limit)), read_letter);
     if (due.size() == limit) return due;
     for (Letter& letter : all(db_.query(others.c_str(), now, number(limit - due.size())), read_letter))
@@ -661,18 +670,24 @@ std::vector<Letter> Records::leased_letters() {
 }
 
 OutboxCounts Records::outbox(TimeMs now) {
+    static const std::string urgent = std::string(
+                                          "SELECT count(*) FILTER (WHERE due_at <= ?1), min(due_at), "
+                                          "count(*) FROM letter WHERE ") +
+                                      due_urgent;
+    static const std::string others = std::string(
+                                          "SELECT count(*) FILTER (WHERE due_at <= ?1), min(due_at), "
+                                          "count(*) FROM letter WHERE ") +
+                                      due_others;
     OutboxCounts counts;
-    auto due = db_.query(
-        "SELECT count(*), min(due_at) FROM letter WHERE (state = 0 OR state = 3 OR state = 5) AND due_at <= "
-        "?1",
-        now);
-    if (due.step()) {
-        counts.due = due.integer(0);
-        counts.oldest_due = due.optional(1);
+    for (const std::string* part : {&urgent, &others}) {
+        auto row = db_.query(part->c_str(), now);
+        if (!row.step()) continue;
+        counts.due += row.integer(0);
+        counts.waiting += row.integer(2);
+        const auto oldest = row.optional(1);
+        if (oldest && *oldest <= now)
+            counts.oldest_due = std::min(counts.oldest_due.value_or(*oldest), *oldest);
     }
-    auto later = db_.query(
-        "SELECT count(*) FROM letter WHERE (state = 0 OR state = 3 OR state = 5) AND due_at > ?1", now);
-    if (later.step()) counts.waiting = counts.due + later.integer(0);
     auto leased = db_.query("SELECT count(*) FROM letter WHERE state = 1");
     if (leased.step()) counts.waiting += leased.integer(0);
     return counts;
@@ -878,10 +893,12 @@ void Records::journal_withdrawal(std::string_view line) {
 // --- the admin's desk -----------------------------------------------------------------------------
 
 std::vector<Letter> Records::open_letters(TimeMs due_after, Id after, std::size_t limit) {
+    const auto part = [](const char* which) {
+        return "SELECT " + letter_columns + " FROM letter WHERE " + which +
+               " AND due_at >= ?1 AND (due_at > ?1 OR id > ?2)";
+    };
     static const std::string sql =
-        "SELECT " + letter_columns +
-        " FROM letter WHERE (state = 0 OR state = 3 OR state = 5) AND due_at >= ?1 AND (due_at > ?1 "
-        "OR id > ?2) ORDER BY due_at, id LIMIT ?3";
+        part(due_urgent) + " UNION ALL " + part(due_others) + " ORDER BY due_at, id LIMIT ?3";
     return all(db_.query(sql.c_str(), due_after, after, number(limit)), read_letter);
 }
 
