@@ -254,10 +254,9 @@ TEST_CASE("migrations") {
 TEST_CASE("a mailer that was killed is dead at once, whatever its process id is used for next") {
     const TempFolder folder;
     const auto options = options_in(folder);
-    auto store = must_open(options);
     int out[2];
     REQUIRE(::pipe(out) == 0);
-    const pid_t child = ::fork();
+    const pid_t child = ::fork();  // before there are threads, whose locks it would inherit
     if (child == 0) {
         const auto presence = storage::enlist_mailer(options.file);
         const auto n = ::write(out[1], presence->id().data(), 32);
@@ -269,6 +268,7 @@ TEST_CASE("a mailer that was killed is dead at once, whatever its process id is 
     REQUIRE(::read(out[0], id.data(), 32) == 32);
     ::close(out[0]);
     ::close(out[1]);
+    auto store = must_open(options);
     CHECK(store->mailer_alive(id));
     const fs::path file = options.file.string() + ".mailer-" + id + ".lock";
     CHECK(mode_of(file) == 0600);
