@@ -670,17 +670,15 @@ std::vector<Letter> Records::leased_letters() {
 }
 
 OutboxCounts Records::outbox(TimeMs now) {
-    static const std::string urgent = std::string(
-                                          "SELECT count(*) FILTER (WHERE due_at <= ?1), min(due_at), "
-                                          "count(*) FROM letter WHERE ") +
-                                      due_urgent;
-    static const std::string others = std::string(
-                                          "SELECT count(*) FILTER (WHERE due_at <= ?1), min(due_at), "
-                                          "count(*) FROM letter WHERE ") +
-                                      due_others;
+    const auto part = [](const char* which) {
+        return std::string(
+                   "SELECT count(*) FILTER (WHERE due_at <= ?1), min(due_at), count(*) FROM letter WHERE ") +
+               which;
+    };
+    static const std::string urgent = part(due_urgent), others = part(due_others);
     OutboxCounts counts;
-    for (const std::string* part : {&urgent, &others}) {
-        auto row = db_.query(part->c_str(), now);
+    for (const std::string* sql : {&urgent, &others}) {
+        auto row = db_.query(sql->c_str(), now);
         if (!row.step()) continue;
         counts.due += row.integer(0);
         counts.waiting += row.integer(2);

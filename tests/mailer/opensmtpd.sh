@@ -1,7 +1,7 @@
 #!/bin/sh
 # An OpenSMTPD of one's own for a test: on 127.0.0.1. It delivers ada@mail.test into a Maildir, and knows nobody
-# else. It has no PIPELINING; and no TLS here, because that of Debian 12's ends each handshake with an internal error
-# (its keys are in another process, by a way that OpenSSL 3 no longer takes), and without TLS it has no AUTH.
+# else. It has no PIPELINING; and no TLS here, because that of Debian 12's ended each handshake with an internal error,
+# with an RSA key and with an EC one (why was not found out), and without TLS it has no AUTH.
 #
 #     opensmtpd.sh start FOLDER PORT      needs root, and OpenSMTPD unpacked by script/bootstrap --test
 #     opensmtpd.sh stop FOLDER

@@ -1,5 +1,6 @@
 #include "service/outbox.h"
 
+#include "service/bounces.h"
 #include "service/code.h"
 #include "service/pending.h"
 #include "tests/service/world.h"
@@ -168,6 +169,23 @@ TEST_SUITE("letters of each kind") {
         change.ended_at = world.now;
         run(world.store, [&](Transaction& tx) { tx.update(change); });
         CHECK(world.lease_all().empty());
+    }
+
+    TEST_CASE("mail that comes back from the new end says nothing of her own mailbox") {
+        World world;
+        const AddressChange change = asks_for_a_change(world);
+        const auto comes_back = [&](Id letter) {
+            BounceOutcome outcome{};
+            const Moment when = world.moment();
+            run(world.store, [&](Transaction& tx) {
+                outcome = take_back(tx, letter, Returned::hard, "550 no such user", world.rules, when);
+            });
+            return outcome;
+        };
+        CHECK(comes_back(*change.to.letter) == BounceOutcome::noted);
+        CHECK(world.status("ada@kyiv.ua", "daily") == "confirmed");
+        CHECK(comes_back(*change.from.letter) == BounceOutcome::bounced);
+        CHECK(world.status("ada@kyiv.ua", "daily") == "bounced");
     }
 
     TEST_CASE("a letter that the new end refuses tells the old end nothing") {

@@ -23,6 +23,9 @@ TEST_SUITE("the data of one person") {
         world.now += hour_ms;
         world.ask_change(world.preferences_of("ada@kyiv.ua"), "new@kyiv.ua");
         world.suppress("ada@kyiv.ua", SuppressionReason::admin);
+        run(world.store, [&](Transaction& tx) {
+            tx.set_bounce_score({tx.person_by_key("ada@kyiv.ua")->id, 2, world.now, 0});
+        });
 
         std::string text;
         look(world.store, [&](Reader& reader) {
@@ -40,6 +43,9 @@ TEST_SUITE("the data of one person") {
         REQUIRE(list("requests").size() == 1);
         CHECK(list("requests")[0].at("ip") == "203.0.113.7");
         CHECK(list("requests")[0].at("source") == "https://news.example/war");
+        CHECK(list("requests")[0].at("browser_secret_sha256").is_string());
+        CHECK(all.at("returned_mail").at("points") == 2);
+        CHECK(all.at("returned_mail").at("refused_at").is_null());
         CHECK(list("letters").size() == 4);  // confirmation, two links, her end of the change
         CHECK(list("letters")[0].at("kind") == "confirmation");
         std::size_t events = 0;
