@@ -31,16 +31,19 @@ asio::awaitable<bool> Aside::run(std::function<void()> job) {
         co_return false;
     }
     const auto executor = co_await asio::this_coro::executor;
-    const auto pending = std::make_shared<Pending>(executor);
-    asio::post(thread_, [this, pending, job = std::move(job)] {
+    auto pending = std::make_shared<Pending>(executor);
+    asio::post(thread_, [this, pending, job = std::move(job)]() mutable {
         try {
             job();
         } catch (...) {
             pending->error = std::current_exception();
         }
+        // Nothing of the job or its error is left to end on this thread while the other one uses it.
+        job = nullptr;
         --jobs_;
         // Posted to the waiting coroutine's thread, so it cannot come before the wait has begun.
-        asio::post(pending->ended.get_executor(), [pending] { pending->ended.cancel(); });
+        const asio::any_io_executor waiting = pending->ended.get_executor();
+        asio::post(waiting, [pending = std::move(pending)] { pending->ended.cancel(); });
     });
     boost::system::error_code cancelled;
     co_await pending->ended.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
