@@ -164,7 +164,7 @@ TEST_SUITE("POST /v1/preference-links") {
         CHECK(contains(room.get("/preferences?locale=uk").body, "Надішліть мені посилання"));
         const Response sent = room.get("/preferences/sent?locale=uk");
         CHECK(sent.status == 200);
-        CHECK(contains(sent.body, "Загляньте до скриньки"));
+        CHECK(contains(sent.body, "Перевірте свою пошту"));
         for (const char* path : {"/", "/newsletters/daily", "/confirm?t=x", "/unsubscribe?t=x", "/nothing"})
             CHECK(contains(room.get(path).body, "href=\"/preferences?locale=en\""));
     }

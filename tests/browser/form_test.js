@@ -124,7 +124,7 @@ test('while it is sent the form says so, and does not send twice', async () => {
     const held = new Promise((resolve) => { go = resolve; });
     await page.route('**/v1/subscriptions', async (route) => { await held; await route.continue(); });
     await signUp(page, 'checking@example.org');
-    await page.getByRole('status').filter({hasText: 'One moment, please …'}).waitFor();
+    await page.getByRole('status').filter({hasText: 'One moment, please…'}).waitFor();
     assert.equal(await page.locator('form.zgoda').getAttribute('aria-busy'), 'true');
     await subscribe(page).click();
     await picture(page, 'form-checking');

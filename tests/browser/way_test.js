@@ -11,7 +11,7 @@ const words = {
     en: {email: 'Enter your email to subscribe', subscribe: 'Subscribe', thanks: 'Thank you for signing up', code: 'Code from the letter',
          confirm: 'Confirm', done: 'Successfully subscribed', yes: 'Yes, subscribe me', subscribed: 'You are subscribed', again: 'already confirmed'},
     uk: {email: 'Введіть свою електронну адресу, щоб підписатися', subscribe: 'Підписатися', thanks: 'Дякуємо, що підписалися', code: 'Код із листа',
-         confirm: 'Підтвердити', done: 'Підписку оформлено', yes: 'Так, підписати мене', subscribed: 'Вас підписано', again: 'вже підтверджено'},
+         confirm: 'Підтвердити', done: 'Підписку оформлено', yes: 'Так, підписати мене', subscribed: 'Підписку оформлено', again: 'вже підтверджено'},
 };
 const human = 5500;  // a letter needs some seconds to be found, opened and read
 

@@ -64,6 +64,17 @@ TEST_SUITE("the languages") {
         }
     }
 
+    TEST_CASE("leave no blank before a sign that ends a word") {
+        static const std::regex blank(R"( (…|[,;.?!:]( |$)))");
+        for (const auto& [locale, language] : load_languages()) {
+            for (const auto& [key, text] : language) {
+                const std::string said = locale + " " + key;
+                CAPTURE(said);
+                CHECK_FALSE(std::regex_search(text, blank));
+            }
+        }
+    }
+
     TEST_CASE("are handed on as the service's texts") {
         const service::Texts texts = load_texts();
         CHECK(texts.text("en", "form.subscribe") == "Subscribe");
