@@ -344,6 +344,7 @@ void Records::begin_view() {
     state_ = {};
     sequence_loaded_ = false;
     withdrawals_.clear();
+    erased_ = false;
 }
 
 void Records::begin_unit() {
@@ -503,6 +504,7 @@ void Records::update(const Person& p) {
 }
 
 void Records::erase_person(Id id) {
+    erased_ = true;
     db_.run(
         "DELETE FROM wrong_code WHERE letter IN (SELECT id FROM letter WHERE person = ?1 UNION ALL SELECT "
         "-id "

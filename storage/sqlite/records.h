@@ -41,6 +41,8 @@ class Records final : public service::Transaction {
 
     // Lines for the withdrawals journal, of the units since begin_view() that were not undone.
     const std::string& withdrawals() const { return withdrawals_; }
+    // Somebody was erased since begin_view().
+    bool erased() const { return erased_; }
 
     std::shared_ptr<const service::Newsletters> newsletters() override;
     std::optional<service::Wording> wording(std::string_view id) override;
@@ -170,6 +172,7 @@ class Records final : public service::Transaction {
     std::int64_t last_id_ = 0;    // never falls, not even when the database's own does by a rollback
     std::int64_t stored_id_ = 0;  // what the row says
     std::int64_t newsletters_version_ = 0;
+    bool erased_ = false;
     std::string withdrawals_;
     std::string scratch_;
     std::vector<std::uint8_t> scratch_bytes_;

@@ -1,6 +1,8 @@
 #include "storage/sqlite/writer.h"
 
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
 
 namespace zgoda::storage {
 
@@ -16,6 +18,8 @@ constexpr auto lock_poll = 250us;     // how often it is asked for
 constexpr int busy_timeout_ms = 100;  // for who writes without asking the lock, as the sqlite3 shell does
 // Small: a commit walks through all pages of the cache if a page of an index was split in it.
 constexpr int cache_kib = 8 * 1024;
+constexpr auto empty_again_after = 1s;  // if a reader kept the WAL from being emptied
+constexpr auto empty_before_end = 2s;   // the longest that a process stays for that
 
 std::uint64_t microseconds(std::chrono::steady_clock::duration time) {
     return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(time).count());
@@ -94,19 +98,31 @@ StoreStats Writer::stats() const {
 void Writer::loop() {
     while (fetch()) {
         try {
-            run_group();
+            if (batch_.empty())
+                empty_wal_later();
+            else
+                run_group();
         } catch (const std::exception& e) {
             break_down(e.what());
         }
     }
+    const auto end = Clock::now() + empty_before_end;
+    while (wal_holds_erased_ && !broken_ && Clock::now() < end) {
+        empty_wal_later();
+        if (wal_holds_erased_) std::this_thread::sleep_for(10ms);
+    }
 }
 
-// Waits for units; false when there will be no more.
+// Waits for units, or (with none) until the WAL should be emptied; false when there will be no more.
 bool Writer::fetch() {
     std::unique_lock lock(mutex_);
-    if (batch_.empty()) arrived_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    const auto woken = [this] { return stopping_ || !queue_.empty(); };
+    if (batch_.empty() && wal_holds_erased_)
+        arrived_.wait_until(lock, tried_to_empty_ + empty_again_after, woken);
+    else if (batch_.empty())
+        arrived_.wait(lock, woken);
     collect();
-    return !batch_.empty();
+    return !batch_.empty() || !stopping_;
 }
 
 // The caller holds mutex_.
@@ -145,6 +161,10 @@ void Writer::run_group() {
         const auto start = Clock::now();
         db_.run("COMMIT");
         journal_.keep();
+        if (records_.erased()) {
+            wal_holds_erased_ = true;
+            tried_to_empty_ = {};
+        }
         if (wal_pages_ < wal_before) checkpoint_at_ = options_.checkpoint_pages;  // the WAL started anew
         const auto took = microseconds(Clock::now() - start);
         counters_.commit_microseconds += took;
@@ -156,15 +176,43 @@ void Writer::run_group() {
         give_up_group(error);
         if (broken_) return;
     }
+    const bool to_empty = wal_holds_erased_ && Clock::now() - tried_to_empty_ > empty_again_after;
     const bool long_wal = wal_pages_ >= checkpoint_at_ - pages_left_out();
-    if (!long_wal) lock_.unlock();
+    if (!long_wal && !to_empty) lock_.unlock();
     answer_group();
-    if (long_wal) {
+    if (to_empty) {
+        empty_wal();
+    } else if (long_wal) {
         // PASSIVE never waits for readers. If they kept the WAL from starting anew for long, wait for them.
         checkpoint(wal_pages_ >= 4 * options_.checkpoint_pages ? SQLITE_CHECKPOINT_RESTART
                                                                : SQLITE_CHECKPOINT_PASSIVE);
-        lock_.unlock();
     }
+    if (to_empty || long_wal) lock_.unlock();
+}
+
+// Deleted bytes are overwritten in the database, but the WAL still has the pages as they were. The caller
+// holds the lock.
+void Writer::empty_wal() {
+    checkpoint(SQLITE_CHECKPOINT_TRUNCATE);
+    tried_to_empty_ = Clock::now();
+    std::error_code error;
+    const auto length = std::filesystem::file_size(options_.file.string() + "-wal", error);
+    if (error || length != 0) return;
+    wal_holds_erased_ = false;
+    wal_pages_ = 0;
+    counters_.wal_pages = 0;
+    checkpoint_at_ = options_.checkpoint_pages;
+}
+
+// With no unit to run: at once, or not now.
+void Writer::empty_wal_later() {
+    if (broken_) {
+        wal_holds_erased_ = false;
+        return;
+    }
+    if (lock_.try_lock()) empty_wal();
+    tried_to_empty_ = Clock::now();
+    if (!broken_) lock_.unlock();
 }
 
 // All processes wait for a checkpoint. While several are writing, each makes a tenth of one ten times as

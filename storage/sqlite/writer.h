@@ -53,6 +53,8 @@ class Writer {
     void answer(const service::Store::Done&, service::CommitResult);
     void answer_group();
     void checkpoint(int mode);
+    void empty_wal();
+    void empty_wal_later();
     void break_down(const std::string& what);
     void tell_trouble(const std::string& what);
 
@@ -79,6 +81,8 @@ class Writer {
     Clock::time_point waited_at_{};  // for another process that was writing
     int wal_pages_ = 0;              // as of the last commit
     int checkpoint_at_ = 0;
+    bool wal_holds_erased_ = false;  // until it is emptied, it has copies of what was erased
+    Clock::time_point tried_to_empty_{};
 
     struct Counters {
         std::atomic<std::uint64_t> groups = 0, wal_pages = 0, checkpoints = 0, commit_microseconds = 0,

@@ -406,6 +406,80 @@ TEST_CASE("a reader that stays does not make a checkpoint of every commit") {
     CHECK(box.store->stats().wal_pages < 600);  // once it is gone, the WAL starts anew
 }
 
+namespace {
+
+// Do the files of the database hold these bytes anywhere?
+bool on_disk(const Box& box, const std::string& bytes) {
+    for (const char* suffix : {"", "-wal"}) {
+        std::ifstream file(box.options.file.string() + suffix, std::ios::binary);
+        const std::string all{std::istreambuf_iterator<char>(file), {}};
+        if (all.find(bytes) != std::string::npos) return true;
+    }
+    return false;
+}
+
+void wait_until_gone(const Box& box, const std::string& bytes) {
+    const auto end = std::chrono::steady_clock::now() + 20s;
+    while (on_disk(box, bytes) && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(5ms);
+    CHECK_FALSE(on_disk(box, bytes));
+}
+
+std::string reader_number(int i) {
+    return "a-reader-with-a-name-" + std::to_string(i) + "@example.org";
+}
+
+}  // namespace
+
+TEST_CASE("nothing of who is erased is left in the files, the WAL included") {
+    Box box;
+    box.options.withdrawals_journal.clear();
+    box.open();
+    std::vector<Id> people;
+    for (int i = 0; i < 60; ++i) {
+        people.push_back(sign_up(*box.store, reader_number(i), box.newsletter));
+        if (i % 20 == 19) {  // some pages are in the database already, some in the WAL only
+            box.store.reset();
+            box.store = must_open(box.options);
+        }
+    }
+    run(*box.store, [&](Transaction& t) {
+        Letter letter = t.letters_of(people[30]).at(0);
+        letter.reply = "450 try later " + reader_number(30);
+        t.update(letter);
+    });
+    REQUIRE(on_disk(box, reader_number(30)));
+    run(*box.store, [&](Transaction& t) { t.erase_person(people[30]); });
+    wait_until_gone(box, reader_number(30));
+    for (int i = 0; i < 60; i += 3) {
+        run(*box.store, [&](Transaction& t) { t.erase_person(people[static_cast<std::size_t>(i)]); });
+    }
+    for (int i = 0; i < 60; i += 3) wait_until_gone(box, reader_number(i));
+    CHECK(on_disk(box, reader_number(1)));
+    CHECK(box.has(reader_number(1)));
+    const int commits = static_cast<int>(box.store->stats().groups);
+    CHECK(box.sign("oksana") == Commit::done);
+    CHECK(static_cast<int>(box.store->stats().groups) == commits + 1);
+    CHECK(box.broken == 0);
+}
+
+TEST_CASE("a reader that holds the WAL puts that off until it goes; a process that ends waits for it") {
+    Box box;
+    box.options.withdrawals_journal.clear();
+    box.open();
+    const Id first = sign_up(*box.store, reader_number(1), box.newsletter);
+    const Id second = sign_up(*box.store, reader_number(2), box.newsletter);
+    look(*box.store, [&](Reader& r) {
+        r.ledger_head();
+        run(*box.store, [&](Transaction& t) { t.erase_person(first); });
+        CHECK(box.sign("oksana") == Commit::done);
+        CHECK(on_disk(box, reader_number(1)));
+    });
+    wait_until_gone(box, reader_number(1));
+    run(*box.store, [&](Transaction& t) { t.erase_person(second); });
+    box.store.reset();
+    CHECK_FALSE(on_disk(box, reader_number(2)));
+}
+
 TEST_CASE("the first unit of a process comes after a checkpoint; one that only reads writes nothing") {
     Box box;
     box.open();
