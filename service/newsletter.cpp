@@ -26,6 +26,7 @@ constexpr NewsletterKey keys[] = {
     {"goodbye", true, "text of the letter after leaving; none is sent without it"},
     {"fields", false,
      "what its form may ask: name:type[:required][:length], ...; types text number boolean date"},
+    {"labels.*", true, "what its form calls one of these fields instead of its name, as labels.city"},
     {"listed", false, "true or false: shown on the page of all newsletters"},
 };
 
@@ -115,15 +116,16 @@ std::vector<std::string_view> split(std::string_view text, char by) {
     }
 }
 
+bool is_field_name(std::string_view name) {
+    const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
+    return !name.empty() && name.size() <= 40 && std::all_of(name.begin(), name.end(), plain);
+}
+
 std::optional<FieldRule> parse_field(std::string_view text) {
     const std::vector<std::string_view> parts = split(text, ':');
     FieldRule rule;
     rule.name = parts[0];
-    const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
-    if (rule.name.empty() || rule.name.size() > 40 ||
-        !std::all_of(rule.name.begin(), rule.name.end(), plain)) {
-        return std::nullopt;
-    }
+    if (!is_field_name(rule.name)) return std::nullopt;
     for (std::size_t i = 1; i < parts.size(); ++i) {
         const std::string_view part = parts[i];
         if (part == "required") {
@@ -147,7 +149,9 @@ std::optional<FieldRule> parse_field(std::string_view text) {
 
 const NewsletterKey* find_key(std::string_view name) {
     for (const NewsletterKey& key : keys) {
-        if (key.name == name || (key.name == "texts.*" && name.starts_with("texts."))) return &key;
+        const bool family = key.name.ends_with(".*");
+        if (family ? name.starts_with(key.name.substr(0, key.name.size() - 1)) : name == key.name)
+            return &key;
     }
     return nullptr;
 }
@@ -174,6 +178,11 @@ std::vector<FieldRule> Newsletter::fields() const {
         if (auto rule = parse_field(one)) rules.push_back(std::move(*rule));
     }
     return rules;
+}
+
+const std::string& Newsletter::label(const FieldRule& field, std::string_view locale) const {
+    const std::string& own = setting("labels." + field.name, locale);
+    return own.empty() ? field.name : own;
 }
 
 Newsletters::Newsletters(std::vector<Newsletter> all) : all_(std::move(all)) {}
@@ -236,6 +245,8 @@ std::optional<std::string> set_newsletter(Newsletter& newsletter, std::string_vi
                 fmt::format("there is no text '{}'; there are: {}", name, fmt::join(rules.text_keys, ", "));
         }
     }
+    if (!problem && key.starts_with("labels.") && !is_field_name(key.substr(7)))
+        problem = fmt::format("'{}' is no name of a field; one has 1 to 40 of a-z, 0-9 and _", key.substr(7));
     if (!problem && (key == "thanks_url" || key == "privacy_url")) problem = url_problem(key, value);
     if (!problem && key == "from") problem = mailbox_problem(key, value, rules.from_domains);
     if (!problem && key == "reply_to") problem = mailbox_problem(key, value, {});

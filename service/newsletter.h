@@ -42,6 +42,8 @@ struct Newsletter {
     const std::string& locale() const { return setting("locale"); }  // its own language; "" is English
     bool listed() const { return setting("listed") != "false"; }
     std::vector<FieldRule> fields() const;
+    // What a form calls this field of it: its label for the language, else its name.
+    const std::string& label(const FieldRule&, std::string_view locale) const;
 };
 
 // All newsletters, in the order in which they were made; immutable, shared between threads.
@@ -59,7 +61,7 @@ class Newsletters {
 };
 
 struct NewsletterKey {
-    std::string_view name;     // "name", "texts.*" for the family
+    std::string_view name;     // "name"; "texts.*" for a family
     bool per_language;         // takes --in LOCALE
     std::string_view meaning;  // one line for --help
 };

@@ -3,6 +3,10 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iterator>
+#include <map>
+#include <utility>
 
 #include "api/cli/terminal.h"
 #include "service/newsletter.h"
@@ -19,8 +23,12 @@ std::string option_of(std::string_view key) {
     return name;
 }
 
-// Two spellings that CLI11 does not take as we promise them: "--texts.KEY VALUE" becomes "--text KEY=VALUE",
-// and the value of "--name=" is empty rather than the next word.
+// The families of settings, and the option that each has.
+constexpr std::pair<std::string_view, std::string_view> families[] = {{"texts.", "--text"},
+                                                                      {"labels.", "--label"}};
+
+// Two spellings that CLI11 does not take as we promise them: "--texts.KEY VALUE" becomes "--text KEY=VALUE"
+// (the same for labels), and the value of "--name=" is empty rather than the next word.
 std::vector<std::string> plain_spelling(std::vector<std::string> words) {
     std::vector<std::string> result;
     for (std::size_t i = 0; i < words.size(); ++i) {
@@ -29,10 +37,13 @@ std::vector<std::string> plain_spelling(std::vector<std::string> words) {
             result.insert(result.end(), words.begin() + static_cast<std::ptrdiff_t>(i), words.end());
             break;
         }
-        if (word.rfind("--texts.", 0) == 0) {
-            const std::string setting = word.substr(8);
+        const auto family = std::find_if(std::begin(families), std::end(families), [&word](const auto& one) {
+            return word.rfind("--" + std::string(one.first), 0) == 0;
+        });
+        if (family != std::end(families)) {
+            const std::string setting = word.substr(2 + family->first.size());
             const bool has_value = setting.find('=') != std::string::npos;
-            result.push_back("--text");
+            result.emplace_back(family->second);
             result.push_back(has_value || i + 1 == words.size() ? setting : setting + "=" + words[++i]);
         } else if (word.rfind("--", 0) == 0 && word.size() > 3 && word.back() == '=') {
             word.pop_back();
@@ -52,8 +63,12 @@ class SettingOptions {
         verb.add_option("--in", locale, "the language of the values given here; only for what readers see")
             ->type_name("LOCALE");
         for (const service::NewsletterKey& key : service::newsletter_keys()) {
-            if (key.name == "texts.*") {
-                verb.add_option("--text", texts_, std::string(key.meaning) + "; also --texts.KEY VALUE")
+            if (key.name.ends_with(".*")) {
+                const std::string_view family = key.name.substr(0, key.name.size() - 1);
+                const auto* known = std::find_if(std::begin(families), std::end(families),
+                                                 [family](const auto& one) { return one.first == family; });
+                verb.add_option(std::string(known->second), members_[std::string(family)],
+                                fmt::format("{}; also --{}KEY VALUE (--in)", key.meaning, family))
                     ->type_name("KEY=VALUE")
                     ->allow_extra_args(false)
                     ->check([](const std::string& text) {
@@ -74,9 +89,11 @@ class SettingOptions {
         for (const auto& [key, option] : options_) {
             if (option->count() > 0) result.push_back({std::string(key), values_.at(std::string(key))});
         }
-        for (const std::string& text : texts_) {
-            const std::size_t equals = text.find('=');
-            result.push_back({"texts." + text.substr(0, equals), text.substr(equals + 1)});
+        for (const auto& [family, members] : members_) {
+            for (const std::string& text : members) {
+                const std::size_t equals = text.find('=');
+                result.push_back({family + text.substr(0, equals), text.substr(equals + 1)});
+            }
         }
         return result;
     }
@@ -85,7 +102,7 @@ class SettingOptions {
 
  private:
     std::map<std::string, std::string> values_;
-    std::vector<std::string> texts_;
+    std::map<std::string, std::vector<std::string>> members_;  // of each family: "KEY=VALUE"
     std::vector<std::pair<std::string_view, CLI::Option*>> options_;
 };
 

@@ -53,7 +53,10 @@ json::object words_of(const Newsletter& newsletter, const Site& site, const std:
     const auto wording = service::wording_of(newsletter, locale, site.text(locale, "form.consent"));
     json::array fields;
     for (const FieldRule& field : newsletter.fields())
-        fields.push_back({{"name", field.name}, {"type", type_of(field.type)}, {"required", field.required}});
+        fields.push_back({{"name", field.name},
+                          {"label", newsletter.label(field, locale)},
+                          {"type", type_of(field.type)},
+                          {"required", field.required}});
     return {{"slug", newsletter.slug},
             {"name", newsletter.name(locale)},
             {"description", newsletter.description(locale)},

@@ -45,6 +45,10 @@ struct Request {
     std::string if_none_match;
 
     std::string body;
+
+    /// Set by the handler of a form that was shown in a frame: the path of that form's page. Answers that say
+    /// what is wrong may be framed then where it may.
+    std::string framed_form;
 };
 
 struct Response {

@@ -41,11 +41,12 @@ bool asks_something(const Newsletter& one) {
     return std::any_of(fields.begin(), fields.end(), [](const FieldRule& field) { return field.required; });
 }
 
-PageData fields_of(const Newsletter& newsletter, const Typed* typed) {
+PageData fields_of(const Newsletter& newsletter, const std::string& locale, const Typed* typed) {
     PageData list(PageData::type::list);
     for (const FieldRule& rule : newsletter.fields()) {
         PageData field;
         field.set("name", rule.name);
+        field.set("label", newsletter.label(rule, locale));
         field.set("boolean", rule.type == FieldRule::Type::boolean);
         field.set("type", rule.type == FieldRule::Type::date ? "date" : "text");
         field.set("required", rule.required);
@@ -57,6 +58,7 @@ PageData fields_of(const Newsletter& newsletter, const Typed* typed) {
                 put(field, "field_problem", problem->detail);
         }
         field.set("value", value);
+        field.set("ticked", value == "true");
         list.push_back(field);
     }
     return list;
@@ -71,6 +73,11 @@ void put_typed(PageData& data, const Site& site, const Typed& typed, const std::
             data.set("email_problem", site.text(locale, "form.wrong_email"));
             data.set("email_detail", one.detail);
             problem.clear();
+            if (!typed.refusal.suggestion) continue;
+            // No mail can reach what she typed: the suggestion takes its place, and she need not type again.
+            const std::string& meant = *typed.refusal.suggestion;
+            data.set("email", meant);
+            data.set("suggestion", service::fill(site.text(locale, "page.suggested"), {{"address", meant}}));
         }
     }
     for (const auto& one : typed.refusal.problems) {
@@ -81,9 +88,6 @@ void put_typed(PageData& data, const Site& site, const Typed& typed, const std::
         }
     }
     put(data, "problem", problem);
-    if (typed.refusal.suggestion)
-        data.set("suggestion", service::fill(site.text(locale, "form.did_you_mean"),
-                                             {{"address", *typed.refusal.suggestion}}));
 }
 
 PageData form_texts(const Site& site, const Newsletter* newsletter, const std::string& locale) {
@@ -154,7 +158,7 @@ Response one_form(const Site& site, const Newsletter& newsletter, const std::str
     wordings.push_back(wording_data(wording));
     data.set("wordings", wordings);
     data.set("consent", consent_of(newsletter, wording));
-    data.set("fields", fields_of(newsletter, typed));
+    data.set("fields", fields_of(newsletter, locale, typed));
     data.set("source", site.public_url + frame.here);
     if (!in_frame) data.set("others", site.text(locale, "page.other_newsletters"));
     if (typed) put_typed(data, site, *typed, locale);

@@ -43,7 +43,13 @@ Response refuse(const Request& request, const Site& site, int status, std::strin
     frame.private_link = true;
     Message message;
     message.paragraphs = {detail};
-    message.link = {site.text(locale, "page.back"), "/?locale=" + locale};
+    if (request.framed_form.empty()) {
+        message.link = {site.text(locale, "page.back"), "/?locale=" + locale};
+    } else {
+        frame.framed_by = site.framed_by;
+        frame.script = true;
+        message.link = {site.text(locale, "page.back_to_form"), request.framed_form + "?locale=" + locale};
+    }
     return site.pages.message(frame, message);
 }
 

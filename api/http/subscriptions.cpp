@@ -101,6 +101,15 @@ Response see_other(const service::SignupOutcome& outcome, bool asked_for_one, bo
     return {303, {}, {}, {{"Location", std::move(location)}, {"Cache-Control", "no-store"}}};
 }
 
+// The page in a frame that this form was on, if it says so.
+std::string framed_form(const Request& request) {
+    if (request.body.find("embed") == std::string::npos) return {};
+    const auto parsed = parse_signup_form(request.content_type, request.body);
+    if (!parsed || !parsed->in_frame || parsed->form.newsletters.empty()) return {};
+    const std::string& slug = parsed->form.newsletters.front();
+    return service::slug_problem(slug) ? std::string() : "/newsletters/" + slug + "/embed";
+}
+
 // What a unit of work owns: it may run after the handler has given up.
 struct Attempt {
     service::Signup signup;
@@ -210,6 +219,7 @@ std::optional<Response> over_limit(const Request& request, const Site& site, Lim
 
 asio::awaitable<Response> subscribe(Request& request, const Site& site, const Origins& origins,
                                     Limiter& limiter, Metrics& metrics) {
+    request.framed_form = framed_form(request);
     if (!origins.admits(request)) {
         metrics.count(SignupResult::origin_not_allowed);
         co_return refuse(request, site, 403, "origin_not_allowed");

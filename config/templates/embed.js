@@ -3,7 +3,8 @@
 // anywhere, keeps nothing, follows only http(s), and sends of the page only origin and path.
 (() => {
     const script = document.currentScript;
-    if (!script || !/^https?:/.test(script.src)) return;
+    if (!script || !/^https?:/.test(script.src))
+        return console.error('zgoda: no form is drawn. Load embed.js with <script src="https://.../embed.js" async></script>: not as a module, and not from a bundle.');
     const base = new URL('.', script.src);
     const unreachable = "{{unreachable}}";
     const asked = '[name=newsletters], [name=newsletter]';
@@ -256,9 +257,9 @@
             form.append(make('fieldset', {}, make('legend', {}, texts.choose), ...choices));
         }
         const email = input({id: `${id}-email`, name: 'email', inputmode: 'email', autocomplete: 'email', required: ''});
-        const extra = all.length > 1 ? [] : open[0].fields.map(({name, type, required}) => {
+        const extra = all.length > 1 ? [] : open[0].fields.map(({name, label: words, type, required}) => {
             const named = {name: `fields[${name}]`, ...required && {required: ''}};
-            const label = [name, ...required ? [star()] : []];
+            const label = [words, ...required ? [star()] : []];
             if (type == 'boolean') return choice({...named, value: 'true'}, ...label);
             return make('label', {}, ...label, input({...named, class: 'zgoda-field', type: type == 'date' ? 'date' : 'text'}));
         });

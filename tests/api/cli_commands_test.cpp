@@ -104,6 +104,20 @@ TEST_SUITE("command line") {
         }
     }
 
+    TEST_CASE("so may the label of a field") {
+        for (const auto& words : {std::vector<std::string>{"--label", "city=Your city"},
+                                  std::vector<std::string>{"--labels.city", "Your city"},
+                                  std::vector<std::string>{"--labels.city=Your city"}}) {
+            std::vector<std::string> line{"newsletter", "edit", "daily", "--in", "uk"};
+            line.insert(line.end(), words.begin(), words.end());
+            const auto edit = parsed<NewsletterEdit>(line);
+            REQUIRE(edit.settings.size() == 1);
+            CHECK(edit.locale == "uk");
+            CHECK(edit.settings[0].key == "labels.city");
+            CHECK(edit.settings[0].value == "Your city");
+        }
+    }
+
     TEST_CASE("a newsletter may be called like a verb") {
         CHECK(parsed<NewsletterShow>({"newsletter", "show", "list"}).slug == "list");
         CHECK(parsed<Export>({"export", "--newsletter", "mail"}).newsletter == "mail");

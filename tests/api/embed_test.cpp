@@ -104,6 +104,8 @@ TEST_SUITE("what a form is told") {
             one.settings[{"consent", ""}] = "I want the daily.";
             one.settings[{"privacy_url", ""}] = "https://news.example/privacy";
             one.settings[{"fields", ""}] = "city:required,born:date";
+            one.settings[{"labels.city", ""}] = "Your city";
+            one.settings[{"labels.city", "uk"}] = "Ваше місто";
         });
         const auto english = words(room, "/newsletters/daily/embed.json");
         CHECK(english.at("slug") == "daily");
@@ -119,14 +121,15 @@ TEST_SUITE("what a form is told") {
         CHECK(english.at("consent").at("text") == "I want the daily.");
         CHECK(english.at("consent").at("id").as_string().size() == 32);
         CHECK(english.at("consent").at("privacy_url") == "https://news.example/privacy");
-        CHECK(
-            boost::json::serialize(english.at("fields")) ==
-            R"([{"name":"city","type":"text","required":true},{"name":"born","type":"date","required":false}])");
+        CHECK(boost::json::serialize(english.at("fields")) ==
+              R"([{"name":"city","label":"Your city","type":"text","required":true},)"
+              R"({"name":"born","label":"born","type":"date","required":false}])");
 
         for (const auto& ukrainian : {words(room, "/newsletters/daily/embed.json?locale=uk"),
                                       words(room, "/newsletters/daily/embed.json", "uk-UA,en;q=0.5")}) {
             CHECK(ukrainian.at("locale") == "uk");
             CHECK(text_of(ukrainian, "subscribe") == "Я з вами");
+            CHECK(ukrainian.at("fields").as_array()[0].at("label").as_string() == "Ваше місто");
             CHECK(ukrainian.at("consent").at("id") != english.at("consent").at("id"));
         }
         const auto any = words(room, "/embed.json?locale=uk");

@@ -314,6 +314,46 @@ TEST_SUITE("a signup that cannot be") {
         CHECK(contains(none.body, "value=\"ada@example.org\""));
     }
 
+    TEST_CASE("with a suggestion has that in the field, to be sent by the same button") {
+        Newsroom room;
+        const Response page =
+            room.submit_form("/v1/subscriptions", {{"email", "ada@gmail..com"}, {"newsletters", "daily"}});
+        CHECK(page.status == 422);
+        CHECK(hidden(page, "email").empty());
+        CHECK(contains(page.body, "required value=\"ada@gmail.com\" aria-invalid=\"true\""));
+        CHECK(contains(page.body, "Did you mean ada@gmail.com? It is in the field now"));
+        CHECK_FALSE(contains(page.body, "ada@gmail..com"));
+        // What can be right is left as it was typed.
+        room.edit("daily", [](service::Newsletter& one) { one.settings[{"fields", ""}] = "city:required"; });
+        const Response typo =
+            room.submit_form("/v1/subscriptions", {{"email", "ada@gmial.com"}, {"newsletters", "daily"}});
+        CHECK(typo.status == 422);
+        CHECK(contains(typo.body, "value=\"ada@gmial.com\""));
+        CHECK_FALSE(contains(typo.body, "Did you mean"));
+    }
+
+    TEST_CASE("names the fields as the newsletter does, with a star at what is required") {
+        Newsroom room;
+        room.edit("daily", [](service::Newsletter& one) {
+            one.settings[{"fields", ""}] = "adult:boolean:required,city";
+            one.settings[{"labels.adult", ""}] = "I am <18>";
+            one.settings[{"labels.adult", "uk"}] = "Мені 18";
+        });
+        const Response form = room.get("/newsletters/daily");
+        CHECK(contains(form.body,
+                       "name=\"fields[adult]\" value=\"true\" required> <span>I am &lt;18&gt; <span "
+                       "class=\"star\" aria-hidden=\"true\">*</span></span>"));
+        CHECK(contains(form.body, "<label for=\"field-city\">city</label>"));
+        CHECK(contains(room.get("/newsletters/daily?locale=uk").body, "<span>Мені 18 "));
+        const Response again = room.submit_form(
+            "/v1/subscriptions", {{"email", "x"}, {"newsletters", "daily"}, {"fields[adult]", "true"}});
+        CHECK(contains(again.body, "value=\"true\" required checked>"));
+        const Response missing =
+            room.submit_form("/v1/subscriptions", {{"email", "ada@example.org"}, {"newsletters", "daily"}});
+        CHECK(contains(missing.body, "required aria-invalid=\"true\" aria-describedby=\"problem-adult\">"));
+        CHECK(contains(missing.body, "id=\"problem-adult\""));
+    }
+
     TEST_CASE("because a field that the newsletter wants is missing has that field in its form") {
         Newsroom room;
         room.edit("daily", [](service::Newsletter& one) {
@@ -403,6 +443,45 @@ TEST_SUITE("a signup that cannot be") {
         room.loop.restart();
         room.loop.run();
         silent.reset();
+    }
+}
+
+TEST_SUITE("a form in a frame") {
+    TEST_CASE("is told in the frame what went wrong, whatever it is") {
+        Newsroom room({{1, service::hour_ms}});
+        const auto post = [&room](const std::string& body) {
+            return room.post("/v1/subscriptions", form_type, body, browser);
+        };
+        const std::string framed = "email=ada%40example.org&newsletters=daily&embed=1";
+        const auto check_framed = [](const Response& page, int status) {
+            CHECK(page.status == status);
+            CHECK(contains(page.content_type, "text/html"));
+            CHECK(contains(field(page, "Content-Security-Policy"), "frame-ancestors https://news.example"));
+            CHECK(field(page, "X-Frame-Options").empty());
+            CHECK(contains(page.body, "href=\"/newsletters/daily/embed?locale=en\""));
+            CHECK(contains(page.body, "class=\"framed\""));
+            CHECK_FALSE(contains(page.body, "<footer>"));
+        };
+        const auto check_alone = [](const Response& page, int status) {
+            CHECK(page.status == status);
+            CHECK(contains(field(page, "Content-Security-Policy"), "frame-ancestors 'none'"));
+            CHECK(field(page, "X-Frame-Options") == "DENY");
+        };
+        CHECK(post(framed).status == 303);
+        check_framed(post(framed), 429);
+        check_alone(post("email=ada%40example.org&newsletters=daily"), 429);
+        check_alone(post("email=ada%40example.org&newsletters=daily&embed=0"), 429);
+        check_alone(post("email=ada%40example.org&newsletters=..%2Fpreferences&embed=1"), 429);
+
+        Newsroom full;
+        full.store.failing = service::Commit::disk_full;
+        check_framed(full.post("/v1/subscriptions", form_type, framed, browser), 503);
+        check_alone(full.post("/v1/preference-links", form_type, framed, browser), 503);
+        Newsroom broken;
+        broken.store.breaking = true;
+        check_framed(broken.post("/v1/subscriptions", form_type, framed, browser), 500);
+        check_framed(Newsroom().post("/v1/subscriptions", form_type, framed, browser, "https://evil.example"),
+                     403);
     }
 }
 

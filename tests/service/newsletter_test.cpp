@@ -39,6 +39,8 @@ TEST_SUITE("a newsletter's settings") {
         CHECK_FALSE(set("goodbye", "Farewell!\n\nYours, Kate", "uk"));
         CHECK_FALSE(set("texts.subscribe", "Join", "en"));
         CHECK_FALSE(set("fields", "city:text:required:80, age:number"));
+        CHECK_FALSE(set("labels.city", "Your city"));
+        CHECK_FALSE(set("labels.city", "Ваше місто", "uk"));
         CHECK_FALSE(set("listed", "false"));
         CHECK_FALSE(set("locale", "uk"));
     }
@@ -71,10 +73,24 @@ TEST_SUITE("a newsletter's settings") {
         CHECK(set("name", "Quotidien", "fr"));
         CHECK(set("from", "news@example.org", "uk"));
         CHECK(set("texts.nothing", "x"));
+        CHECK(set("labels.Your city", "x"));
+        CHECK(set("labels.", "x"));
+        CHECK(set("labels.city", "Two\nlines"));
         CHECK(set("colour", "red"));
         CHECK(set("fields", "City Name:text"));
         CHECK(set("fields", "city:text,city:number"));
         CHECK(set("fields", "city:picture"));
+    }
+
+    TEST_CASE("a field is called by its label, in the reader's language, else by its name") {
+        Newsletter newsletter;
+        CHECK_FALSE(set_newsletter(newsletter, "fields", "", "city,age:number", rules));
+        CHECK_FALSE(set_newsletter(newsletter, "labels.city", "", "Your city", rules));
+        CHECK_FALSE(set_newsletter(newsletter, "labels.city", "uk", "Ваше місто", rules));
+        const auto fields = newsletter.fields();
+        CHECK(newsletter.label(fields[0], "en") == "Your city");
+        CHECK(newsletter.label(fields[0], "uk") == "Ваше місто");
+        CHECK(newsletter.label(fields[1], "uk") == "age");
     }
 
     TEST_CASE("a refused value changes nothing") {
