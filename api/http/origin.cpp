@@ -35,6 +35,12 @@ bool Origins::admits(const Request& request) const {
     return prefers_page(request.accept, false);
 }
 
+bool Origins::from_own_form(const Request& request) const {
+    const std::string& site = request.sec_fetch_site;
+    if (!site.empty() && site != "same-origin" && site != "none") return false;
+    return request.origin.empty() || request.origin == "null" || request.origin == origins_.front();
+}
+
 bool Origins::own(const Request& request) const {
     if (request.origin == "null") return request.sec_fetch_site == "same-origin";
     return !request.origin.empty() && request.origin == origins_.front();

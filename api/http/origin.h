@@ -23,6 +23,11 @@ class Origins {
     /// script reads.
     bool admits(const Request& request) const;
 
+    /// May a form on a page behind somebody's own link have sent this? Not if the browser says that it comes
+    /// from another site, or names another origin than ours; the allowed ones have no such forms. Browsers
+    /// send "null" from our own pages, because those send no referrer.
+    bool from_own_form(const Request& request) const;
+
     /// Did a page of ours send it? Without an Origin, nobody knows. Our pages send no referrer, and a form on
     /// one has the Origin "null" therefore; the browser's own word tells it from a stranger's.
     bool own(const Request& request) const;

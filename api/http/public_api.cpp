@@ -63,6 +63,13 @@ struct PublicApi {
         const auto on = [this](asio::awaitable<Response> (*handle)(Request&, const Site&)) {
             return [this, handle](Request& request) { return handle(request, site); };
         };
+        // Beside the nonce: a page of another site presses no button of ours.
+        const auto own = [this](Handler handle) -> Handler {
+            return [this, handle = std::move(handle)](Request& request) {
+                return origins.from_own_form(request) ? handle(request)
+                                                      : answer(refuse(request, site, 403, "foreign_page"));
+            };
+        };
         return {
             {Method::post, "/v1/subscriptions",
              [this](Request& request) { return subscribe(request, site, origins, limiter, metrics); }},
@@ -91,21 +98,22 @@ struct PublicApi {
              [this](Request& request) { return answer(show_hashed_script(request, site, embed)); }},
             {Method::get, "/confirm", on(show_confirm)},
             {Method::post, "/confirm",
-             [this](Request& request) { return act_confirm(request, site, limiter, pressed_links); }},
+             own([this](Request& request) { return act_confirm(request, site, limiter, pressed_links); })},
             {Method::get, "/not-me", on(show_not_me)},
-            {Method::post, "/not-me", on(act_not_me)},
+            {Method::post, "/not-me", own(on(act_not_me))},
             {Method::get, "/unsubscribe", on(show_unsubscribe)},
-            {Method::post, "/unsubscribe", on(act_unsubscribe)},
+            {Method::post, "/unsubscribe",
+             [this](Request& request) { return act_unsubscribe(request, site, origins); }},
             {Method::get, "/preferences", on(show_preferences)},
             {Method::post, "/preferences",
-             [this](Request& request) { return act_preferences(request, site, limiter); }},
+             own([this](Request& request) { return act_preferences(request, site, limiter); })},
             {Method::get, "/preferences/sent", on(show_preference_link_sent)},
             {Method::post, "/v1/preference-links",
              [this](Request& request) { return send_preference_link(request, site, origins, limiter); }},
             {Method::options, "/v1/preference-links",
              [this](Request& request) { return answer(origins.preflight(request, "POST")); }},
             {Method::get, "/undo", on(show_undo)},
-            {Method::post, "/undo", on(act_undo)},
+            {Method::post, "/undo", own(on(act_undo))},
             {Method::get, "/zgoda.css",
              [this](Request& request) { return answer(site.pages.file(request, "zgoda.css", "text/css")); }},
             {Method::get, "/zgoda.js",

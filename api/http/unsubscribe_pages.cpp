@@ -228,9 +228,11 @@ asio::awaitable<Response> show_unsubscribe(Request& request, const Site& site) {
     co_return response;
 }
 
-asio::awaitable<Response> act_unsubscribe(Request& request, const Site& site) {
+asio::awaitable<Response> act_unsubscribe(Request& request, const Site& site, const Origins& origins) {
     const std::string token = token_of(request);
     const Answer answer = answer_of(request, site, token);
+    if (!answer.one_click && !origins.from_own_form(request))
+        co_return refuse(request, site, 403, "foreign_page");
     if (!answer.one_click && !answer.from_page) {
         auto response = co_await show_page(request, site, token, &answer);
         co_return response;

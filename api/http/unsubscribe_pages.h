@@ -4,6 +4,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include "api/http/origin.h"
 #include "api/http/site.h"
 
 namespace zgoda::http {
@@ -14,8 +15,8 @@ boost::asio::awaitable<Response> show_unsubscribe(Request& request, const Site& 
 
 /// POST: leaves. The body List-Unsubscribe=One-Click needs no nonce, is never limited and gets a line of
 /// text; it says the same the second time. Any other body must carry the page's nonce, or the page is shown
-/// again; its answer has the button that undoes it.
-boost::asio::awaitable<Response> act_unsubscribe(Request& request, const Site& site);
+/// again, and must not come from another site (403); its answer has the button that undoes it.
+boost::asio::awaitable<Response> act_unsubscribe(Request& request, const Site& site, const Origins& origins);
 
 /// GET: what would be taken back, and a button. POST with the page's nonce takes it back, once.
 boost::asio::awaitable<Response> show_undo(Request& request, const Site& site);
