@@ -168,6 +168,8 @@ Letter LetterRenderer::render(const service::LeasedLetter& leased, service::Time
         one.set("unsubscribe_link", named.unsubscribe_token.empty()
                                         ? data(false)
                                         : data(link("unsubscribe", named.unsubscribe_token)));
+        one.set("paused", named.paused_until.has_value());
+        one.set("paused_until", texts_.date(locale, named.paused_until.value_or(0)));
         newsletters.push_back(one);
     }
     const service::LeasedLetter::Named first =
@@ -187,6 +189,8 @@ Letter LetterRenderer::render(const service::LeasedLetter& leased, service::Time
     values.set("expires_at",
                texts_.date_and_time(locale, row.expires_at.value_or(date_ms + 72 * service::hour_ms)));
     values.set("code", leased.code);
+    values.set("resumes", std::any_of(leased.newsletters.begin(), leased.newsletters.end(),
+                                      [](const auto& named) { return named.paused_until.has_value(); }));
     values.set("confirm_link", link("confirm", leased.confirm_token));
     values.set("not_me_link", link("not-me", leased.confirm_token));
     values.set("undo_link", link("undo", leased.undo_token));

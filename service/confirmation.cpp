@@ -23,6 +23,7 @@ struct Case {
     std::string first_network;      // of the request that the letter was asked for first
 
     bool dead(TimeMs now) const { return expired(token, now) || token.generation != person.generation; }
+    bool resumes() const { return letter.kind == LetterKind::already_subscribed; }
 };
 
 std::optional<Case> open_case(Reader& reader, std::string_view text, const Rules& rules) {
@@ -30,9 +31,9 @@ std::optional<Case> open_case(Reader& reader, std::string_view text, const Rules
     if (!token) return std::nullopt;
     auto person = reader.person(token->a);
     auto letter = reader.letter(token->b);
-    if (!person || !letter || letter->person != person->id || letter->kind != LetterKind::confirmation) {
+    if (!person || !letter || letter->person != person->id) return std::nullopt;
+    if (letter->kind != LetterKind::confirmation && letter->kind != LetterKind::already_subscribed)
         return std::nullopt;
-    }
     Case one{*token, std::move(*person), std::move(*letter), {}, {}, {}};
     one.subscriptions = reader.subscriptions_of(one.person.id);
     one.requests = reader.requests_of(one.person.id);
@@ -56,29 +57,49 @@ std::vector<Request> offered(Reader& reader, const Case& one, const Rules& rules
     return out;
 }
 
-std::string name_of(const Newsletters& newsletters, Id id, std::string_view locale) {
-    const Newsletter* one = newsletters.find(id);
-    return one == nullptr ? std::string() : one->name(locale);
+bool is_received(const Subscription& one) {
+    return one.status == SubscriptionStatus::confirmed || one.status == SubscriptionStatus::paused;
+}
+
+bool is_paused(const Subscription* one) {
+    return one != nullptr && one->status == SubscriptionStatus::paused;
+}
+
+// What an already_subscribed letter can still do: end the pauses of the newsletters that it names.
+std::vector<Offer> pauses_of(const Case& one, const Newsletters& newsletters) {
+    std::vector<Offer> offers;
+    for (const Id id : one.letter.newsletters) {
+        const Subscription* subscription = find_subscription(one.subscriptions, id);
+        const Newsletter* newsletter = newsletters.find(id);
+        if (newsletter == nullptr || !is_paused(subscription)) continue;
+        offers.push_back(
+            {id, newsletter->slug, newsletter->name(one.letter.locale), true, subscription->paused_until});
+    }
+    return offers;
 }
 
 std::vector<Offer> offers_of(const Case& one, const std::vector<Request>& requests,
                              const Newsletters& newsletters) {
+    if (one.resumes()) return pauses_of(one, newsletters);
     std::vector<Offer> offers;
     for (const Request& request : requests) {
         // Asked for by whoever asked first, and named in the letter that she reads.
         const bool hers = request.letter == one.letter.id && request.network == one.first_network;
         for (const Wish& wish : request.wishes) {
-            if (!pending(request, wish, one.subscriptions)) continue;
+            const Subscription* subscription = find_subscription(one.subscriptions, wish.newsletter);
+            const bool paused = is_paused(subscription);
+            if (!paused && !pending(request, wish, one.subscriptions)) continue;
             const Newsletter* newsletter = newsletters.find(wish.newsletter);
             if (newsletter == nullptr) continue;
             const auto same = std::find_if(offers.begin(), offers.end(), [&](const Offer& offer) {
                 return offer.newsletter == wish.newsletter;
             });
             if (same == offers.end()) {
-                offers.push_back(
-                    {newsletter->id, newsletter->slug, newsletter->name(one.letter.locale), hers});
-            } else {
-                same->ticked |= hers;
+                offers.push_back({newsletter->id, newsletter->slug, newsletter->name(one.letter.locale), hers,
+                                  paused ? subscription->paused_until : std::nullopt, !hers});
+            } else if (hers) {
+                same->ticked = true;
+                same->elsewhere = false;
             }
         }
     }
@@ -93,29 +114,38 @@ ConfirmationView view_of(Reader& reader, const Case& one, const std::vector<Requ
     view.locale = one.letter.locale;
     view.masked_address = masked(one.person.address);
     view.offers = offers_of(one, requests, *newsletters);
+    view.receives = std::any_of(one.subscriptions.begin(), one.subscriptions.end(), is_received);
     for (const Id id : one.letter.newsletters) {
         const Subscription* subscription = find_subscription(one.subscriptions, id);
-        if (subscription == nullptr || (subscription->status != SubscriptionStatus::confirmed &&
-                                        subscription->status != SubscriptionStatus::paused)) {
-            continue;
+        const Newsletter* newsletter = newsletters->find(id);
+        if (subscription == nullptr || newsletter == nullptr) continue;
+        if (is_received(*subscription)) {
+            view.confirmed_names.push_back(newsletter->name(view.locale));
+            view.confirmed_at = std::max(view.confirmed_at, subscription->confirmed_at);
+        } else if (subscription->status == SubscriptionStatus::unsubscribed &&
+                   subscription->unsubscribed_at && subscription->confirmed_at >= one.letter.created_at) {
+            view.left.push_back(
+                {newsletter->slug, newsletter->name(view.locale), *subscription->unsubscribed_at});
         }
-        view.confirmed_names.push_back(name_of(*newsletters, id, view.locale));
-        view.confirmed_at = std::max(view.confirmed_at, subscription->confirmed_at);
     }
     const bool declined = std::any_of(one.requests.begin(), one.requests.end(), [&](const Request& request) {
         return request.letter == one.letter.id && request.state == RequestState::declined;
     });
+    view.resumes = one.resumes();
+    view.can_resend =
+        !view.resumes && std::any_of(one.requests.begin(), one.requests.end(), [&](const Request& request) {
+            return pending(request, one.subscriptions);
+        });
     if (!one.dead(now) && !view.offers.empty()) {
         view.kind = ConfirmationView::Kind::open;
-    } else if (!view.confirmed_names.empty()) {
+    } else if (!view.confirmed_names.empty() && !(view.resumes && !view.offers.empty())) {
         view.kind = ConfirmationView::Kind::confirmed;
+    } else if (!view.left.empty() && !view.can_resend) {
+        view.kind = ConfirmationView::Kind::left;
     } else if (declined) {
         view.kind = ConfirmationView::Kind::declined;
     } else {
         view.kind = ConfirmationView::Kind::expired;
-        view.can_resend = std::any_of(one.requests.begin(), one.requests.end(), [&](const Request& request) {
-            return pending(request, one.subscriptions);
-        });
     }
     if (view.kind != ConfirmationView::Kind::open) view.offers.clear();
     return view;
@@ -226,6 +256,13 @@ void grant(Transaction& tx, Person& person, std::vector<Subscription> subscripti
     cancel_idle_letters(tx, person.id);
 }
 
+void end_pauses(Transaction& tx, const Person& person, const std::vector<Subscription>& subscriptions,
+                const std::vector<Id>& newsletters, std::string_view method, const Client& client,
+                const Rules& rules, TimeMs now, Nonces& nonces) {
+    for (const Id id : newsletters)
+        resume(tx, person, *find_subscription(subscriptions, id), method, client, rules, now, nonces);
+}
+
 // A scanner is there as the letter arrives, a person later.
 constexpr DurationMs machine_pace = 5 * second_ms;
 constexpr DurationMs suspicion = 3 * minute_ms;
@@ -246,7 +283,8 @@ void tell_confirmed(ConfirmationOutcome& outcome, const Newsletters& newsletters
     outcome.view.confirmed_at = now;
     outcome.view.confirmed_names.clear();
     for (const Id id : outcome.confirmed_now) {
-        outcome.view.confirmed_names.push_back(name_of(newsletters, id, outcome.view.locale));
+        const Newsletter* one = newsletters.find(id);
+        if (one != nullptr) outcome.view.confirmed_names.push_back(one->name(outcome.view.locale));
     }
     const Newsletter* first = newsletters.find(outcome.confirmed_now.front());
     if (first != nullptr) outcome.thanks_url = first->setting("thanks_url", outcome.view.locale);
@@ -271,15 +309,22 @@ ConfirmationOutcome confirm(Transaction& tx, std::string_view token, const Press
     if (outcome.view.kind != ConfirmationView::Kind::open) return outcome;
 
     std::vector<Id> confirmed_now;
+    std::vector<Id> resumed_now;
     std::vector<Id> declined_now;
     for (const Offer& offer : outcome.view.offers) {
-        (contains(press.ticked, offer.newsletter) ? confirmed_now : declined_now).push_back(offer.newsletter);
+        const bool yes = contains(press.ticked, offer.newsletter);
+        if (offer.paused_until) {
+            if (yes) resumed_now.push_back(offer.newsletter);
+        } else {
+            (yes ? confirmed_now : declined_now).push_back(offer.newsletter);
+        }
     }
-    if (confirmed_now.empty()) return outcome;  // a slip of the finger is no answer; the page comes again
+    if (confirmed_now.empty() && resumed_now.empty())
+        return outcome;  // a slip of the finger is no answer; the page comes again
     if (like_a_machine(one->letter, press, now)) {
         outcome.ask_once_more = true;
         // What she ticked on the first page comes ticked on the second.
-        for (Offer& offer : outcome.view.offers) offer.ticked = contains(confirmed_now, offer.newsletter);
+        for (Offer& offer : outcome.view.offers) offer.ticked = contains(press.ticked, offer.newsletter);
         if (one->letter.suspect) return outcome;
         one->letter.suspect = true;
         tx.update(one->letter);
@@ -300,8 +345,10 @@ ConfirmationOutcome confirm(Transaction& tx, std::string_view token, const Press
         tx.update(request);
     }
     Nonces nonces(moment.seed);
-    grant(tx, one->person, one->subscriptions, one->letter, requests, one->first_network, confirmed_now,
-          "link", client, rules, now, nonces);
+    end_pauses(tx, one->person, one->subscriptions, resumed_now, "link", client, rules, now, nonces);
+    if (!confirmed_now.empty())
+        grant(tx, one->person, one->subscriptions, one->letter, requests, one->first_network, confirmed_now,
+              "link", client, rules, now, nonces);
     const auto newsletters = tx.newsletters();
     if (!declined_now.empty()) {
         EventDraft no;
@@ -314,6 +361,7 @@ ConfirmationOutcome confirm(Transaction& tx, std::string_view token, const Press
         record(tx, rules.keys, std::move(no), now, nonces);
     }
     outcome.confirmed_now = std::move(confirmed_now);
+    outcome.confirmed_now.insert(outcome.confirmed_now.end(), resumed_now.begin(), resumed_now.end());
     tell_confirmed(outcome, *newsletters, now);
     return outcome;
 }
@@ -344,17 +392,22 @@ std::vector<Id> confirm_request(Transaction& tx, Person person, const Letter& le
                                 const Moment& moment) {
     std::vector<Subscription> subscriptions = tx.subscriptions_of(person.id);
     std::vector<Id> yes = pending_wishes(request, subscriptions);
-    if (yes.empty()) return yes;
+    std::vector<Id> paused;
+    for (const Wish& wish : request.wishes)
+        if (is_paused(find_subscription(subscriptions, wish.newsletter))) paused.push_back(wish.newsletter);
     Nonces nonces(moment.seed);
-    grant(tx, person, std::move(subscriptions), letter, {request}, request.network, yes, method, client,
-          rules, moment.now, nonces);
+    end_pauses(tx, person, subscriptions, paused, method, client, rules, moment.now, nonces);
+    if (!yes.empty())
+        grant(tx, person, std::move(subscriptions), letter, {request}, request.network, yes, method, client,
+              rules, moment.now, nonces);
+    yes.insert(yes.end(), paused.begin(), paused.end());
     return yes;
 }
 
 FreshLetter send_fresh_letter(Transaction& tx, std::string_view token, const Client& client,
                               const Rules& rules, const Moment& moment) {
     const auto one = open_case(tx, token, rules);
-    if (!one) return FreshLetter::unknown;
+    if (!one || one->resumes()) return FreshLetter::unknown;
     switch (resend(tx, one->person.id, client_network(client.ip), false, rules, moment)) {
         case Resent::queued:
         case Resent::waits_for_budget:
@@ -370,7 +423,7 @@ NotMe not_me(Transaction& tx, std::string_view token, const Client& client, cons
              const Moment& moment) {
     const TimeMs now = moment.now;
     auto one = open_case(tx, token, rules);
-    if (!one) return NotMe::unknown;
+    if (!one || one->resumes()) return NotMe::unknown;
 
     Suppression wish = suppression_keys(rules.keys, one->person.addr_key).front();
     wish.reason = SuppressionReason::not_me;

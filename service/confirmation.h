@@ -5,6 +5,9 @@
 // Only what is ticked and still pending for this person is confirmed; the rest of what the page offered is
 // declined.
 //
+// An `already_subscribed` letter about a paused newsletter leads here too: somebody asked for it while it was
+// paused, and only she can end the pause, by this page. Nothing is declined then.
+//
 // GET shows (a Reader), POST acts (a Transaction), and acting twice changes nothing.
 #pragma once
 
@@ -25,6 +28,8 @@ struct Offer {
     std::string slug;
     std::string name;  // in the page's language
     bool ticked = false;
+    std::optional<TimeMs> paused_until;  // she has it, paused: ticked, it comes again
+    bool elsewhere = false;  // asked for by others, or after the letter was written: comes unticked
 };
 
 struct ConfirmationView {
@@ -35,6 +40,7 @@ struct ConfirmationView {
         open,       // offers something
         confirmed,  // she confirmed before, at `confirmed_at`
         declined,   // she said no before
+        left,       // she confirmed, and has unsubscribed since: `left`
     } kind = Kind::unknown;
     std::string locale;
     std::string masked_address;
@@ -43,6 +49,13 @@ struct ConfirmationView {
         confirmed_names;  // confirmed: newsletters that this letter named and that she has now
     std::optional<TimeMs> confirmed_at;
     bool can_resend = false;
+    struct Left {
+        std::string slug, name;
+        TimeMs at = 0;
+    };
+    std::vector<Left> left;  // newsletters that this letter named
+    bool resumes = false;    // of a letter that only offers to end pauses: there is nothing to deny
+    bool receives = false;   // has confirmed or paused subscriptions, to whatever newsletter
 };
 
 ConfirmationView show_confirmation(Reader&, std::string_view token, const Rules&, TimeMs now);
@@ -56,7 +69,7 @@ struct Press {
 
 struct ConfirmationOutcome {
     ConfirmationView view;          // after the act
-    std::vector<Id> confirmed_now;  // newsletters that this very act confirmed
+    std::vector<Id> confirmed_now;  // newsletters that this very act confirmed, or whose pause it ended
     bool ask_once_more = false;     // pressed as machines press: nothing was confirmed
     std::string thanks_url;
 };
@@ -74,8 +87,8 @@ ConfirmationOutcome confirm(Transaction&, std::string_view token, const Press&, 
 ConfirmationOutcome confirm_by_browser(Transaction&, std::string_view token, std::string_view secret,
                                        const Client&, const Rules&, const Moment&);
 
-// Confirms what is still pending of one request, for somebody who has proven that its letter reached her:
-// `method` says how, for the ledger. Empty if nothing was.
+// Confirms what is still pending of one request, and ends the pauses of what it asked for again, for somebody
+// who has proven that its letter reached her: `method` says how, for the ledger. Empty if nothing was.
 std::vector<Id> confirm_request(Transaction&, Person, const Letter&, const Request&, std::string_view method,
                                 const Client&, const Rules&, const Moment&);
 

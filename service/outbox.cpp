@@ -182,12 +182,15 @@ std::optional<LeasedLetter> lease_one(Transaction& tx, Letter letter, const std:
     for (const Id id : letter.newsletters) {
         const Newsletter* newsletter = newsletters->find(id);
         if (newsletter == nullptr) continue;
-        LeasedLetter::Named one{id, newsletter->slug, newsletter->name(letter.locale), "", ""};
+        LeasedLetter::Named one{id, newsletter->slug, newsletter->name(letter.locale), "", "", {}};
         if (letter.kind == LetterKind::welcome || letter.kind == LetterKind::goodbye)
             one.text = newsletter->setting(word(letter.kind), letter.locale);
         const Subscription* subscription = find_subscription(subscriptions, id);
         if (subscription != nullptr && letter.kind != LetterKind::goodbye)
             one.unsubscribe_token = unsubscribe_token(subscription->id, rules, letter.key_id);
+        if (letter.kind == LetterKind::already_subscribed && subscription != nullptr &&
+            subscription->status == SubscriptionStatus::paused)
+            one.paused_until = subscription->paused_until;
         if (leased.newsletters.empty()) {
             leased.from = newsletter->setting("from");
             leased.reply_to = newsletter->setting("reply_to");
@@ -221,6 +224,10 @@ std::optional<LeasedLetter> lease_one(Transaction& tx, Letter letter, const std:
             }
             break;
         case LetterKind::already_subscribed:
+            if (std::any_of(leased.newsletters.begin(), leased.newsletters.end(),
+                            [](const auto& one) { return one.paused_until.has_value(); }))
+                leased.confirm_token = confirm_token(person, letter, rules);
+            break;
         case LetterKind::welcome:
         case LetterKind::goodbye:
             break;

@@ -22,13 +22,15 @@ struct LeasedLetter {
     struct Named {
         Id newsletter = 0;
         std::string slug, name;
-        std::string text;               // welcome, goodbye: what the newsletter says in it
-        std::string unsubscribe_token;  // "" if there is no subscription
+        std::string text;                         // welcome, goodbye: what the newsletter says in it
+        std::string unsubscribe_token;            // "" if there is no subscription
+        std::optional<TimeMs> paused_until = {};  // already_subscribed: asked for again while paused
     };
     std::vector<Named> newsletters;
     std::string from, reply_to;  // settings of the first newsletter; "" means the installation's
     TimeMs asked_at = 0;         // of the first request
-    std::string confirm_token;   // confirmation; also opens "this was not me". address_change: asks this end
+    std::string confirm_token;   // confirmation; also opens "this was not me". address_change: asks this end.
+                                 // already_subscribed: ends the pauses that there are
     std::string code;            // confirmation: six digits, service/code.h
     std::string preferences_token;  // preference_link
 

@@ -144,6 +144,22 @@ void enqueue_waiting(Transaction& tx, const Person& person, const Rules& rules, 
     }
 }
 
+void resume(Transaction& tx, const Person& person, Subscription one, std::string_view method,
+            const Client& client, const Rules& rules, TimeMs now, Nonces& nonces) {
+    one.status = SubscriptionStatus::confirmed;
+    one.paused_until.reset();
+    tx.update(one);
+    EventDraft event;
+    event.kind = EventKind::resumed;
+    event.person = person.id;
+    event.details = fmt::format(R"({{"newsletters":[{}],"method":"{}"}})",
+                                newsletter_json(*tx.newsletters(), one.newsletter), method);
+    event.identity = fmt::format(R"({{"address":{}}})", json_string(person.address));
+    if (!client.ip.empty() || !client.user_agent.empty())
+        event.evidence = evidence_json(client.ip, client.user_agent);
+    record(tx, rules.keys, std::move(event), now, nonces);
+}
+
 void cancel_idle_letters(Transaction& tx, Id person) {
     auto letter = tx.open_letter(person, LetterKind::confirmation);
     if (!letter || letter->state == LetterState::leased) return;

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "service/client.h"
+#include "service/ledger.h"
 #include "service/rules.h"
 #include "service/store.h"
 
@@ -43,6 +45,10 @@ TimeMs budget_allows_at(Reader&, const Person&, const std::string& network, cons
 
 // If the person has open requests without a letter, and no confirmation is under way: enqueues one for them.
 void enqueue_waiting(Transaction&, const Person&, const Rules&, TimeMs now, Nonces&);
+
+// A paused subscription is confirmed again; `method` says how, for the ledger ("time" when nobody did it).
+void resume(Transaction&, const Person&, Subscription, std::string_view method, const Client&, const Rules&,
+            TimeMs now, Nonces&);
 
 // Cancels the person's open confirmation letters that have nothing left to ask. One that a mailer holds is
 // left alone.

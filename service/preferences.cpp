@@ -115,19 +115,6 @@ void pause(Transaction& tx, const Person& person, Subscription one, int weeks, c
            now, nonces);
 }
 
-void resume(Transaction& tx, const Person& person, Subscription one, std::string_view method,
-            const Client& client, const Rules& rules, TimeMs now, Nonces& nonces) {
-    one.status = SubscriptionStatus::confirmed;
-    one.paused_until.reset();
-    tx.update(one);
-    EventDraft event = event_of(EventKind::resumed, person,
-                                fmt::format(R"({{"newsletters":[{}],"method":"{}"}})",
-                                            newsletter_json(*tx.newsletters(), one.newsletter), method),
-                                client);
-    if (client.ip.empty() && client.user_agent.empty()) event.evidence.clear();
-    record(tx, rules.keys, std::move(event), now, nonces);
-}
-
 }  // namespace
 
 std::string preferences_token(const Person& person, const Letter& letter, const Rules& rules) {

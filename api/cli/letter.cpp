@@ -40,8 +40,8 @@ Exit letter_preview(const LetterPreview& options, const config::Settings& settin
         (options.kind == service::LetterKind::preference_link ? service::preferences_life : rules.link_life);
     sample.letter.message_id = "preview@" + rules.message_id_domain;
     sample.person.address = sample.person.envelope = "reader@example.org";
-    service::LeasedLetter::Named named{newsletter->id, newsletter->slug,
-                                       newsletter->name(sample.letter.locale), "", "v1.sample"};
+    service::LeasedLetter::Named named{
+        newsletter->id, newsletter->slug, newsletter->name(sample.letter.locale), "", "v1.sample", {}};
     const bool own_text =
         options.kind == service::LetterKind::welcome || options.kind == service::LetterKind::goodbye;
     if (own_text) {

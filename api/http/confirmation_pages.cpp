@@ -50,28 +50,39 @@ std::string bound_to(const std::string& token, bool once_more) {
 }
 
 Response offer(const Site& site, const std::string& token, const ConfirmationView& view, const Asked& asked) {
-    Frame frame = frame_of(site, 200, view.locale, "page.confirm_title");
+    Frame frame = frame_of(site, 200, view.locale, view.resumes ? "page.resume_title" : "page.confirm_title");
     frame.script = true;
     PageData data;
     data.set("title", frame.title);
     data.set("lead",
-             service::fill(site.text(view.locale, "page.confirm_lead"), {{"address", view.masked_address}}));
+             service::fill(site.text(view.locale, view.resumes ? "page.resume_lead" : "page.confirm_lead"),
+                           {{"address", view.masked_address}}));
     data.set("action", link("/confirm", token));
     data.set("nonce", service::page_nonce(bound_to(token, asked.once_more), site.now(), site.rules.keys));
     data.set("asked", asked.before);
     if (!asked.problem.empty()) put(data, "problem", site.text(view.locale, asked.problem));
     data.set("choose", site.text(view.locale, "page.choose"));
     PageData offers(PageData::type::list);
+    PageData others(PageData::type::list);
     for (const service::Offer& one : view.offers) {
         PageData item;
         item.set("slug", one.slug);
         item.set("name", one.name);
         item.set("ticked", one.ticked);
-        offers.push_back(item);
+        if (one.paused_until)
+            put(item, "paused",
+                service::fill(site.text(view.locale, "preferences.paused_until"),
+                              {{"date", site.rules.texts.date(view.locale, *one.paused_until)}}));
+        (one.elsewhere ? others : offers).push_back(item);
     }
+    data.set("has_offers", !offers.is_empty_list());
     data.set("offers", offers);
-    data.set("button", site.text(view.locale, "page.confirm_button"));
-    data.set("not_me", site.text(view.locale, "page.not_me"));
+    data.set("has_others", !others.is_empty_list());
+    data.set("others_title", site.text(view.locale, "page.others"));
+    data.set("others_why", site.text(view.locale, "page.others_why"));
+    data.set("others", others);
+    data.set("button", site.text(view.locale, view.resumes ? "page.resume_button" : "page.confirm_button"));
+    if (!view.resumes) put(data, "not_me", site.text(view.locale, "page.not_me"));
     data.set("not_me_href", link("/not-me", token));
     return site.pages.page(frame, "page.confirm.html", data);
 }
@@ -97,6 +108,22 @@ Response declined(const Site& site, const ConfirmationView& view) {
     return site.pages.message(frame_of(site, 200, view.locale, "page.declined_title"), message);
 }
 
+// She left after this letter: that, and how to come back.
+Response has_left(const Site& site, const ConfirmationView& view) {
+    Message message;
+    message.paragraphs = {
+        service::fill(site.text(view.locale, "page.has_left_lead"), {{"address", view.masked_address}})};
+    for (const auto& one : view.left) {
+        message.items.push_back(
+            service::fill(site.text(view.locale, "page.has_left_item"),
+                          {{"newsletter", one.name}, {"date", site.rules.texts.date(view.locale, one.at)}}));
+    }
+    message.note = site.text(view.locale, "page.has_left_back");
+    const std::string form = view.left.size() == 1 ? "/newsletters/" + view.left.front().slug : "/";
+    message.link = {site.text(view.locale, "page.sign_up_again"), form + "?locale=" + view.locale};
+    return site.pages.message(frame_of(site, 200, view.locale, "page.has_left_title"), message);
+}
+
 Response confirmation_page(const Request& request, const Site& site, const std::string& token,
                            const ConfirmationView& view, bool just_now, const Asked& asked) {
     switch (view.kind) {
@@ -108,6 +135,8 @@ Response confirmation_page(const Request& request, const Site& site, const std::
             return confirmed(site, view, just_now);
         case Kind::declined:
             return declined(site, view);
+        case Kind::left:
+            return has_left(site, view);
         case Kind::unknown:
             break;
     }
@@ -212,6 +241,7 @@ Response ask_not_me(const Site& site, const std::string& token, const Confirmati
     Message message;
     message.paragraphs = {
         service::fill(site.text(view.locale, "page.not_me_lead"), {{"address", view.masked_address}})};
+    if (view.receives) message.paragraphs.push_back(site.text(view.locale, "page.not_me_keeps"));
     if (again) message.note = site.text(view.locale, "page.again");
     message.button = {site.text(view.locale, "page.not_me"), link("/not-me", token),
                       service::page_nonce(token, site.now(), site.rules.keys), false};
@@ -223,7 +253,7 @@ asio::awaitable<Response> show_not_me_page(Request& request, const Site& site, b
     const auto view = std::make_shared<ConfirmationView>();
     const auto result = co_await look_up(site, token, view);
     if (result.commit != service::Commit::done) co_return unavailable(request, site, result);
-    if (view->kind == Kind::unknown) {
+    if (view->kind == Kind::unknown || view->resumes) {
         auto response = co_await refusal_of_address_change(request, site);
         co_return response;
     }
@@ -308,10 +338,12 @@ asio::awaitable<Response> act_not_me(Request& request, const Site& site) {
         co_return response;
     }
     const auto outcome = std::make_shared<service::NotMe>();
+    const auto view = std::make_shared<ConfirmationView>();
     const service::Moment moment{site.now(), service::random_seed()};
-    service::Store::Work work = [outcome, token, moment, client = client_of(request),
+    service::Store::Work work = [outcome, view, token, moment, client = client_of(request),
                                  &rules = site.rules](service::Transaction& transaction) {
         *outcome = service::not_me(transaction, token, client, rules, moment);
+        *view = service::show_confirmation(transaction, token, rules, moment.now);
     };
     const auto result = co_await submit(site.store, std::move(work));
     if (result.commit != service::Commit::done) co_return unavailable(request, site, result);
@@ -319,10 +351,10 @@ asio::awaitable<Response> act_not_me(Request& request, const Site& site) {
         auto response = co_await refusal_of_address_change(request, site);
         co_return response;
     }
-    const std::string locale = reader_language(request, site);
     Message message;
-    message.paragraphs = {site.text(locale, "page.not_me_done_lead")};
-    co_return site.pages.message(frame_of(site, 200, locale, "page.not_me_done_title"), message);
+    message.paragraphs = {site.text(view->locale, "page.not_me_done_lead")};
+    if (view->receives) message.paragraphs.push_back(site.text(view->locale, "page.not_me_keeps"));
+    co_return site.pages.message(frame_of(site, 200, view->locale, "page.not_me_done_title"), message);
 }
 
 }  // namespace zgoda::http

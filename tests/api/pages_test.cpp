@@ -353,6 +353,163 @@ TEST_SUITE("the page \"this was not me\"") {
     }
 }
 
+TEST_SUITE("what a letter's pages tell of before") {
+    TEST_CASE("newsletters asked for from elsewhere stand apart, unticked, and with a word why") {
+        Newsroom room;
+        const std::string link = "/confirm" + letter_for(room, "ada@example.org", {"daily"}).confirm;
+        CHECK_FALSE(contains(room.get(link).body, "Also asked for"));
+        room.sign_up("ada@example.org", {"culture"}, service::lviv);
+        const Response page = room.get(link);
+        const std::size_t others = page.body.find("<fieldset aria-describedby=\"others-why\">");
+        REQUIRE(others != std::string::npos);
+        CHECK(page.body.find("value=\"daily\" checked") < others);
+        CHECK(page.body.find("value=\"culture\">") > others);
+        CHECK(contains(page.body, "id=\"others-why\">These were asked for from elsewhere"));
+        // It stays there when she has ticked it and the page comes again.
+        const Response again =
+            room.post(link, form_type,
+                      urlencoded({{"nonce", hidden(page, "nonce")}, {"newsletter", "culture"}}), browser);
+        CHECK(again.body.find("value=\"culture\" checked") >
+              again.body.find("aria-describedby=\"others-why\""));
+    }
+
+    TEST_CASE("who has left since sees that, when, and how to come back") {
+        Newsroom room;
+        const Letters letters = letter_for(room, "ada@example.org", {"daily"});
+        const std::string link = "/confirm" + letters.confirm;
+        room.submit_form(link, {{"nonce", hidden(room.get(link), "nonce")}, {"newsletter", "daily"}});
+        const std::string leave = "/unsubscribe" + letters.unsubscribe;
+        room.submit_form(leave, {{"nonce", hidden(room.get(leave), "nonce")}});
+        REQUIRE(room.status("ada@example.org", "daily") == "unsubscribed");
+        Response page = room.get(link);
+        CHECK(page.status == 200);
+        CHECK(contains(page.body, "You have left"));
+        CHECK(contains(page.body, "The daily, on 2"));
+        CHECK(contains(page.body, "href=\"/newsletters/daily?locale=en\""));
+        CHECK_FALSE(contains(page.body, "expired"));
+        room.now += 100 * service::day_ms;
+        CHECK(contains(room.get(link).body, "You have left"));
+        // With a signup of hers waiting, it offers that instead.
+        room.sign_up("ada@example.org", {"daily"});
+        CHECK(room.get(link).status == 410);
+        CHECK(contains(room.get(link).body, "name=\"resend\""));
+    }
+
+    TEST_CASE("\"this was not me\" says what goes on coming, to whom it does, and to nobody else") {
+        const std::string goes_on = "go on coming";
+        Newsroom room;
+        const std::string none = "/not-me" + letter_for(room, "eve@example.org", {"daily"}).confirm;
+        CHECK_FALSE(contains(room.get(none).body, goes_on));
+        CHECK_FALSE(
+            contains(room.submit_form(none, {{"nonce", hidden(room.get(none), "nonce")}}).body, goes_on));
+
+        room.subscribed("ada@example.org", {"daily"});
+        room.sign_up("ada@example.org", {"weekly"}, service::lviv);
+        const std::string link = "/not-me?t=" + room.deliver()[0].confirm_token;
+        const Response page = room.get(link);
+        CHECK(contains(page.body, goes_on));
+        CHECK(contains(page.body, "the one that sends a link to your settings included"));
+        const Response done = room.submit_form(link, {{"nonce", hidden(page, "nonce")}});
+        CHECK(contains(done.body, "Thank you for telling us"));
+        CHECK(contains(done.body, goes_on));
+        CHECK(room.status("ada@example.org", "daily") == "confirmed");
+        CHECK_FALSE(contains(room.get("/not-me?t=x").body, goes_on));
+    }
+}
+
+TEST_SUITE("buttons of a reader's own pages") {
+    struct From {
+        std::string site, origin;
+        bool ours;
+    };
+    const std::vector<From> places{
+        {"", "", true},      // an old browser
+        {"", "null", true},  // another one: our pages send no referrer
+        {"", "https://letters.example", true},
+        {"same-origin", "null", true},  // today's
+        {"same-origin", "https://letters.example", true},
+        {"none", "", true},
+        {"cross-site", "null", false},
+        {"cross-site", "", false},
+        {"cross-site", "https://letters.example", false},
+        {"same-site", "null", false},
+        {"", "https://evil.example", false},
+        {"", "https://news.example", false},  // may frame forms, but has no such page
+        {"same-origin", "https://evil.example", false},
+    };
+
+    Request pressed(const std::string& target, const From& from,
+                    const std::vector<std::pair<std::string, std::string>>& fields) {
+        Request request = Newsroom::request_for(Method::post, target, browser);
+        request.content_type = form_type;
+        request.body = urlencoded(fields);
+        request.sec_fetch_site = from.site;
+        request.sec_fetch_mode = "navigate";
+        request.origin = from.origin;
+        return request;
+    }
+
+    TEST_CASE("are not pressed by pages of other sites, though they know the link and a nonce") {
+        for (const From& from : places) {
+            const std::string said = from.site + " " + from.origin;
+            CAPTURE(said);
+            Newsroom room;
+            room.rules.preference_links = *service::parse_rates("1/15min 3/24h");
+            room.subscribed("ada@example.org", {"weekly"});
+            room.now += service::hour_ms;
+            const Letters letters = letter_for(room, "ada@example.org", {"daily"});
+            room.post("/v1/preference-links", json_type, R"({"email":"ada@example.org"})");
+            const std::string settings = "/preferences?t=" + room.deliver()[0].preferences_token;
+            const std::string leave = "/unsubscribe?t=" + room.unsubscribe_link("ada@example.org", "weekly");
+            const std::vector<std::pair<std::string, std::vector<std::pair<std::string, std::string>>>>
+                buttons{{"/confirm" + letters.confirm, {{"newsletter", "daily"}}},
+                        {settings, {{"action", "save"}, {"do[weekly]", "pause_2"}}},
+                        {leave, {}},
+                        {"/not-me" + letters.confirm, {}}};
+            for (const auto& button : buttons) {
+                const std::string& link = button.first;
+                CAPTURE(link);
+                auto sent = button.second;
+                sent.emplace_back("nonce", hidden(room.get(link), "nonce"));
+                room.now += 10 * service::second_ms;
+                const int commits = room.store.commits;
+                const Response answer = room.ask(pressed(link, from, sent));
+                CHECK((answer.status == 403) == !from.ours);
+                CHECK((room.store.commits > commits) == from.ours);
+                if (from.ours) continue;
+                CHECK(contains(answer.body, "nothing has changed"));
+                check_page_headers(answer);
+            }
+        }
+        Newsroom room;
+        Request ukrainian = pressed("/confirm?t=x", {"cross-site", "null", false}, {});
+        ukrainian.accept_language = "uk";
+        CHECK(contains(room.ask(ukrainian).body, "нічого не змінилося"));
+    }
+
+    TEST_CASE("are another thing than a mail program's one click, which comes from anywhere") {
+        for (const From& from : places) {
+            Newsroom room;
+            const std::string link =
+                "/unsubscribe" + letter_for(room, "ada@example.org", {"daily"}).unsubscribe;
+            CHECK(room.ask(pressed(link, from, {{"List-Unsubscribe", "One-Click"}})).status == 200);
+            CHECK(room.status("ada@example.org", "daily") == "unsubscribed");
+        }
+    }
+
+    TEST_CASE("do not take back for other sites either") {
+        Newsroom room;
+        room.subscribed("ada@example.org", {"daily"});
+        Response left;
+        const std::string undo = left_by_page(room, "ada@example.org", left);
+        const auto nonce = hidden(left, "nonce");
+        CHECK(room.ask(pressed(undo, {"cross-site", "null", false}, {{"nonce", nonce}})).status == 403);
+        CHECK(room.status("ada@example.org", "daily") == "unsubscribed");
+        CHECK(room.ask(pressed(undo, {"same-origin", "null", true}, {{"nonce", nonce}})).status == 200);
+        CHECK(room.status("ada@example.org", "daily") == "confirmed");
+    }
+}
+
 TEST_SUITE("leaving") {
     const std::string one_click = "List-Unsubscribe=One-Click";
 

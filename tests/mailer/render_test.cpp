@@ -314,6 +314,23 @@ TEST_SUITE("render") {
         }
     }
 
+    TEST_CASE("who has paused what is asked for again is told until when, and how to get it now") {
+        Press press;
+        auto leased = confirmation();
+        leased.letter.kind = service::LetterKind::already_subscribed;
+        leased.newsletters[0].paused_until = leased.asked_at + 14 * service::day_ms;
+        const Letter letter = press.render(leased);
+        for (const std::string& part : {letter.text, letter.html}) {
+            CHECK(holds(part, "Paused until 6 December 2026."));
+            CHECK(holds(part, "https://news.example.org/confirm?t=v1.confirm-17"));
+            CHECK(holds(part, "https://news.example.org/unsubscribe?t=v1.unsubscribe-daily"));
+            CHECK_FALSE(holds(part, "/not-me"));
+            CHECK_FALSE(holds(part, "there is nothing that you need to do"));
+        }
+        leased.letter.locale = "uk";
+        CHECK(holds(press.render(leased).text, "Призупинено до 6 грудня 2026 р."));
+    }
+
     TEST_CASE("names are text: HTML escapes them, and the text part does not") {
         Press press;
         auto leased = confirmation();

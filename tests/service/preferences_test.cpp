@@ -279,6 +279,96 @@ TEST_SUITE("a pause") {
         CHECK(world.status("ada@kyiv.ua", "culture") == "unsubscribed");  // its pause would have ended
     }
 
+    TEST_CASE("is not ended by a form, but by the letter that the form causes") {
+        PreferencesWorld world;
+        world.subscribed("ada@kyiv.ua", {"daily", "weekly"});
+        world.save(world.preferences_of("ada@kyiv.ua"), {world.pausing("daily", 8)});
+        world.now += hour_ms;
+        world.sign_up("ada@kyiv.ua", {"daily", "weekly"}, lviv);
+        CHECK(world.status("ada@kyiv.ua", "daily") == "paused");
+        auto letters = world.deliver();
+        REQUIRE(letters.size() == 1);
+        CHECK(letters[0].letter.kind == LetterKind::already_subscribed);
+        REQUIRE(letters[0].newsletters.size() == 2);
+        CHECK(letters[0].newsletters[0].paused_until);
+        CHECK_FALSE(letters[0].newsletters[1].paused_until);
+
+        const std::string token = letters[0].confirm_token;
+        const ConfirmationView view = world.page(token);
+        CHECK(view.kind == ConfirmationView::Kind::open);
+        CHECK(view.resumes);
+        CHECK(ticked(view) == Slugs{"daily"});
+        CHECK(unticked(view).empty());
+        CHECK(world.status("ada@kyiv.ua", "daily") == "paused");
+        // A machine is asked once more, as with any letter; there is nothing to deny.
+        CHECK(world.post(token, {{world.id_of("daily")}}).ask_once_more);
+        CHECK(world.deny(token) == NotMe::unknown);
+        CHECK(world.press(token, {"weekly"}).confirmed_now.empty());
+        CHECK(world.status("ada@kyiv.ua", "daily") == "paused");
+
+        world.now += 5 * minute_ms;
+        const int confirmed = world.count(EventKind::confirmed);
+        CHECK(world.press(token).confirmed_now == std::vector<Id>{world.id_of("daily")});
+        CHECK(world.status("ada@kyiv.ua", "daily") == "confirmed");
+        CHECK(world.count(EventKind::resumed) == 1);
+        CHECK(world.count(EventKind::confirmed) == confirmed);
+        CHECK(world.page(token).kind == ConfirmationView::Kind::confirmed);
+        CHECK(world.press(token).confirmed_now.empty());
+        CHECK(world.count(EventKind::resumed) == 1);
+        CHECK_FALSE(world.verify_chain().problem);
+        // Once nothing is paused, such a letter has no link.
+        world.now += day_ms;
+        world.sign_up("ada@kyiv.ua", {"daily"});
+        letters = world.deliver();
+        REQUIRE(letters.size() == 1);
+        CHECK(letters[0].confirm_token.empty());
+    }
+
+    TEST_CASE("stays if she leaves instead, or lets that letter's link run out") {
+        PreferencesWorld world;
+        world.subscribed("ada@kyiv.ua", {"daily"});
+        world.save(world.preferences_of("ada@kyiv.ua"), {world.pausing("daily", 8)});
+        world.now += hour_ms;
+        world.sign_up("ada@kyiv.ua", {"daily"});
+        const std::string token = world.deliver()[0].confirm_token;
+        world.now += 4 * day_ms;
+        CHECK(world.page(token).kind == ConfirmationView::Kind::expired);
+        CHECK_FALSE(world.page(token).can_resend);
+        CHECK(world.press(token, {"daily"}).confirmed_now.empty());
+        world.sign_up("ada@kyiv.ua", {"daily"});
+        const std::string second = world.deliver()[0].confirm_token;
+        world.leave(world.unsubscribe_link("ada@kyiv.ua", "daily"));
+        CHECK(world.press(second, {"daily"}).confirmed_now.empty());
+        CHECK(world.status("ada@kyiv.ua", "daily") == "unsubscribed");
+    }
+
+    TEST_CASE("ends together with the confirmation of what was asked for in the same form") {
+        PreferencesWorld world;
+        world.subscribed("ada@kyiv.ua", {"daily"});
+        const auto pause_daily = [&] {
+            world.save(world.preferences_of("ada@kyiv.ua"), {world.pausing("daily", 8)});
+            world.now += hour_ms;
+            REQUIRE(world.status("ada@kyiv.ua", "daily") == "paused");
+        };
+        pause_daily();
+        world.sign_up("ada@kyiv.ua", {"daily", "weekly"});
+        std::string token = world.deliver()[0].confirm_token;
+        CHECK(ticked(world.page(token)) == Slugs{"daily", "weekly"});
+        world.press(token, {"weekly"});  // unticked is no answer to what she has
+        CHECK(world.status("ada@kyiv.ua", "daily") == "paused");
+        CHECK(world.status("ada@kyiv.ua", "weekly") == "confirmed");
+        CHECK(world.count(EventKind::declined) == 0);
+        world.now += day_ms;
+        const auto outcome = world.sign_up("ada@kyiv.ua", {"daily", "culture"});
+        const auto letters = world.deliver();
+        REQUIRE(letters.size() == 1);
+        CHECK(world.type(outcome.ticket, letters[0].code).kind == CodeOutcome::Kind::confirmed);
+        CHECK(world.status("ada@kyiv.ua", "daily") == "confirmed");
+        CHECK(world.status("ada@kyiv.ua", "culture") == "confirmed");
+        CHECK(world.count(EventKind::resumed) == 1);
+        CHECK_FALSE(world.verify_chain().problem);
+    }
+
     TEST_CASE("of what she does not receive is none") {
         PreferencesWorld world;
         world.subscribed("ada@kyiv.ua", {"daily"});
