@@ -1,7 +1,7 @@
 // The form on somebody else's page: embed.js on an article of another origin, which has a strict policy of its own.
 import {after, before, test} from 'node:test';
 import assert from 'node:assert/strict';
-import {Newsroom, accessible, phone, picture, screenshots, sleep, startRelay} from './newsroom.js';
+import {Newsroom, accessible, phone, picture, sleep, startRelay} from './newsroom.js';
 
 let room;
 before(async () => { room = await Newsroom.open(); });
@@ -59,7 +59,6 @@ test('eight forms stand on one article, each by its own: drawn, upgraded, for se
     });
     assert.ok(fits, 'the frame is too low for what is in it');
     await picture(page, 'article-eight-forms');
-    await page.locator('iframe').screenshot({path: `${screenshots}/article-frame.png`});
     await done();
 });
 
@@ -186,19 +185,20 @@ test('a form for several newsletters wants a tick, and asks for the ticked ones'
 });
 
 test('fields of the newsletter are drawn, and what is wrong with one stands beside it', async () => {
-    room.run('newsletter', 'edit', 'business-week', '--fields', 'company:required:40,born:date,member:boolean');
+    room.run('newsletter', 'edit', 'business-week', '--fields', 'company:required:40,born:date,member:boolean',
+             '--labels.company', 'Where do you work?');
     const {page, done} = await room.reader();
     await page.goto(room.article('fields', '<div data-zgoda="business-week"></div>'));
     await signUp(page, 'fields@example.org');
     await alert(page).getByText('This field is required.').waitFor();
     assert.equal(await page.locator('[name="fields[company]"]').getAttribute('aria-invalid'), 'true');
     await picture(page, 'form-fields');
-    await page.getByLabel('company').fill('Ada & Co');
+    await page.getByLabel('Where do you work?').fill('Ada & Co');
     await page.getByLabel('member').check();
     await subscribe(page).click();
     await page.getByText('Thank you for signing up').waitFor();
     await done();
-    room.run('newsletter', 'edit', 'business-week', '--fields', '');
+    room.run('newsletter', 'edit', 'business-week', '--fields', '', '--label', 'company=');
 });
 
 test('a closed newsletter says so, an unknown one leaves the place as it was', async () => {
@@ -380,6 +380,15 @@ test('an article that loads the script for each form has each form once, and eac
     await page.getByText('Thank you for signing up').waitFor();
     assert.equal(await page.locator('[data-zgoda=explaining-ukraine] form').count(), 2);
     assert.equal(posts(requests).length, 1);
+    await done();
+});
+
+test('loaded as a module it says on the console what to do instead', async () => {
+    const {page, trouble, done} = await room.reader();
+    await page.goto(room.article('module', drawn, `<script type="module" crossorigin src="${room.url}/embed.js"></script>`));
+    for (let waited = 0; !trouble.length && waited < 5000; waited += 50) await sleep(50);
+    assert.match(trouble.splice(0).join(), /zgoda: no form is drawn\. Load embed\.js with <script src=.*not as a module/);
+    assert.equal(await page.locator('form').count(), 0);
     await done();
 });
 

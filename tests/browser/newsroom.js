@@ -245,19 +245,42 @@ export async function accessible(page, what) {
     assert.deepEqual(said, [], `axe on ${what}`);
 }
 
+// What is in a frame is painted once the frame is in view, so all of the page is brought there.
+async function shoot(page, name, size) {
+    const viewport = page.viewportSize();
+    const frames = page.frames().filter((frame) => frame != page.mainFrame());
+    if (frames.length) {
+        const height = await page.evaluate(() => document.documentElement.scrollHeight);
+        await page.setViewportSize({width: viewport.width, height: Math.max(height, viewport.height)});
+        const painted = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+        await Promise.all(frames.map((frame) => frame.evaluate(painted)));
+    }
+    await page.screenshot({path: path.join(screenshots, `${name}.${size}.png`), fullPage: true});
+    await page.setViewportSize(viewport);
+}
+
 /** Looked at by people: on a desktop and on a phone, light and dark. And nothing is wider than the phone. */
 export async function picture(page, name) {
     fs.mkdirSync(screenshots, {recursive: true});
     await accessible(page, name);
     for (const [size, viewport] of [['desktop', desktop], ['phone', phone]]) {
         await page.setViewportSize(viewport);
-        await page.screenshot({path: path.join(screenshots, `${name}.${size}.png`), fullPage: true});
+        await shoot(page, name, size);
         const width = await page.evaluate(() => document.documentElement.scrollWidth);
         assert.ok(width <= viewport.width, `${name} is ${width} px wide on a ${size}`);
     }
     await page.emulateMedia({colorScheme: 'dark'});
     await accessible(page, `${name}, dark`);
-    await page.screenshot({path: path.join(screenshots, `${name}.phone-dark.png`), fullPage: true});
+    await shoot(page, name, 'phone-dark');
     await page.emulateMedia({colorScheme: 'light'});
     await page.setViewportSize(desktop);
+}
+
+/** As it comes out of a printer; gives the headings of its parts that are to be seen. */
+export async function printed(page, name) {
+    await page.emulateMedia({media: 'print'});
+    await page.screenshot({path: path.join(screenshots, `${name}.print.png`), fullPage: true});
+    const seen = await page.locator('h2, legend.shown, summary').filter({visible: true}).allInnerTexts();
+    await page.emulateMedia({media: 'screen'});
+    return seen;
 }

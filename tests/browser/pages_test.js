@@ -2,7 +2,7 @@
 import {after, before, test} from 'node:test';
 import assert from 'node:assert/strict';
 import {gzipSync} from 'node:zlib';
-import {Newsroom, accessible, phone, picture, screenshots, sleep} from './newsroom.js';
+import {Newsroom, accessible, phone, picture, printed, sleep} from './newsroom.js';
 
 let room;
 before(async () => { room = await Newsroom.open(); });
@@ -53,8 +53,7 @@ test('the pages to sign up are calm on every screen, in both languages', async (
         assert.ok(await page.evaluate(() => document.documentElement.scrollWidth) <= 320, `${path} fits 320 px`);
     }
     await page.goto(room.url + '/');
-    await page.emulateMedia({media: 'print'});
-    await page.screenshot({path: `${screenshots}/page-all.print.png`, fullPage: true});
+    await printed(page, 'page-all');
     await done();
 });
 
@@ -96,11 +95,14 @@ for (const javaScriptEnabled of [false, true]) test(`without ${javaScriptEnabled
     assert.equal(await address(page).getAttribute('aria-invalid'), 'true');
     assert.equal(await address(page).inputValue(), 'still@');
     if (javaScriptEnabled) await picture(page, 'page-one-wrong-address');  // axe needs timers
-    await address(page).fill('still@example.org');
-    await page.keyboard.press('Enter');
+    await address(page).fill('still@gmail..com');
+    await subscribe(page).click();
+    await page.getByRole('alert').getByText('Did you mean still@gmail.com?').waitFor();
+    if (javaScriptEnabled) await picture(page, 'page-one-suggestion');
+    await subscribe(page).click();  // without typing anything
     await page.getByText('Thank you for signing up').waitFor();
     assert.equal(new URL(page.url()).pathname, '/newsletters/opinion/sent');
-    assert.equal(room.status('still@example.org', 'opinion'), 'pending');
+    assert.equal(room.status('still@gmail.com', 'opinion'), 'pending');
     await done();
 });
 
@@ -121,6 +123,26 @@ test('the form in a frame ends in its frame, with JavaScript and without', async
         assert.equal(room.status(`framed-${javaScriptEnabled}@example.org`, 'opinion'), 'pending');
         if (javaScriptEnabled) await accessible(page, 'an article with a frame');
         await done();
+    }
+});
+
+test('a form in a frame is told in the frame that there were too many', async () => {
+    const strict = await Newsroom.open({limits_per_ip: '1/1h'});
+    try {
+        const {page, done} = await strict.reader({javaScriptEnabled: false});
+        await page.goto(strict.article('often', `<iframe src="${strict.url}/newsletters/opinion/embed" title="Opinion" height="600"></iframe>`));
+        const frame = page.frameLocator('iframe');
+        await address(frame).fill('first@');
+        await subscribe(frame).click();
+        await frame.getByRole('alert').waitFor();
+        await address(frame).fill('second@example.org');
+        await subscribe(frame).click();
+        await frame.getByText('Too many requests from your network.').waitFor();
+        await frame.getByRole('link', {name: 'Back to the form'}).click();
+        await subscribe(frame).waitFor();
+        await done();
+    } finally {
+        await strict.close();
     }
 });
 

@@ -1,7 +1,7 @@
 // The whole way of a reader, from the form to the confirmation and out again; and machines that follow links before her.
 import {after, before, test} from 'node:test';
 import assert from 'node:assert/strict';
-import {Newsroom, picture, phone, sleep} from './newsroom.js';
+import {Newsroom, picture, phone, printed, sleep} from './newsroom.js';
 
 let room;
 before(async () => { room = await Newsroom.open(); });
@@ -240,6 +240,7 @@ test('the preferences are a page that any reader can use', async () => {
     const letter = room.letter('settled@example.org');
     await page.goto(letter.link('preferences'));
     await picture(page, 'page-preferences');
+    assert.deepEqual(await printed(page, 'page-preferences'), ['You receive', 'You could also receive']);
     await page.getByRole('checkbox', {name: 'Opinion'}).check();
     await press(page, 'Save');
     await page.getByRole('status').waitFor();
@@ -249,5 +250,71 @@ test('the preferences are a page that any reader can use', async () => {
     await page.goto('about:blank');
     await page.setContent(letter.html);
     await picture(page, 'letter-preference-link');
+    await done();
+});
+
+test('what was asked for from elsewhere, what goes on coming, and what she has left is said', async () => {
+    const {page, done} = await room.reader();
+    const {code} = await signUp(page, 'known@example.org');
+    await page.getByLabel(words.en.code).fill(code);
+    await page.getByRole('button', {name: 'Confirm'}).click();
+    await page.getByText(words.en.done).waitFor();
+    const ask = (newsletters, network) => fetch(room.url + '/v1/subscriptions', {
+        method: 'POST', headers: {'Content-Type': 'application/json', 'X-Forwarded-For': network},
+        body: JSON.stringify({email: 'known@example.org', newsletters}),
+    });
+    await ask(['opinion'], '203.0.113.20');
+    const letter = room.letter('known@example.org');
+    await ask(['war-notes', 'inside-kyiv'], '198.51.100.20');
+    await page.goto(letter.link('confirm'));
+    const others = page.getByRole('group', {name: 'Also asked for'});
+    await others.getByRole('checkbox', {name: 'War Notes'}).waitFor();
+    assert.equal(await page.getByRole('checkbox', {checked: true}).count(), 1);
+    await picture(page, 'page-confirm-others');
+    await page.goto(letter.link('not-me'));
+    await page.getByText('go on coming').waitFor();
+    await picture(page, 'page-not-me-known');
+    await sleep(human);
+    await page.goto(letter.link('confirm'));
+    await press(page, words.en.yes);
+    await page.getByRole('heading', {name: words.en.subscribed}).waitFor();
+    await page.goto(letter.link('unsubscribe') || unsubscribeLink('known@example.org'));
+    await page.getByRole('checkbox').check();
+    await press(page, 'Unsubscribe');
+    await page.getByRole('heading', {name: /^You have left/}).waitFor();
+    await page.goto(letter.link('confirm'));
+    await page.getByRole('heading', {name: 'You have left'}).waitFor();
+    await picture(page, 'page-has-left');
+    await page.getByRole('link', {name: 'Sign up again'}).click();
+    assert.equal(new URL(page.url()).pathname, '/newsletters/opinion');
+    await done();
+});
+
+test('a form does not end a pause; the button of the letter that it causes does', async () => {
+    const {page, done} = await room.reader();
+    const {code} = await signUp(page, 'paused@example.org');
+    await page.getByLabel(words.en.code).fill(code);
+    await page.getByRole('button', {name: 'Confirm'}).click();
+    await page.getByText(words.en.done).waitFor();
+    await fetch(room.url + '/v1/preference-links', {method: 'POST', headers: {'Content-Type': 'application/json'},
+                                                   body: '{"email":"paused@example.org"}'});
+    await page.goto(room.letter('paused@example.org').link('preferences'));
+    await page.getByLabel('Explaining Ukraine').selectOption('pause_4');
+    await press(page, 'Save');
+    await page.getByRole('status').waitFor();
+    await sleep(1100);  // so that its letter is the newest
+    const letter = await signUp(page, 'paused@example.org');
+    assert.equal(room.status('paused@example.org', 'explaining-ukraine'), 'paused');
+    assert.match(letter.text, /Paused until \d/);
+    await sleep(human);
+    await page.goto(letter.link('confirm'));
+    await page.getByText(/Paused until \d/).waitFor();
+    await picture(page, 'page-resume');
+    await press(page, 'Receive it again now');
+    await page.getByRole('heading', {name: words.en.subscribed}).waitFor();
+    assert.equal(room.status('paused@example.org', 'explaining-ukraine'), 'confirmed');
+    await page.goto('about:blank');
+    await page.setContent(letter.html);
+    await picture(page, 'letter-already-subscribed-paused');
     await done();
 });
