@@ -108,8 +108,9 @@ Response declined(const Site& site, const ConfirmationView& view) {
     return site.pages.message(frame_of(site, 200, view.locale, "page.declined_title"), message);
 }
 
-// She left after this letter: that, and how to come back.
-Response has_left(const Site& site, const ConfirmationView& view) {
+// She left after this letter, which ended its link: that, and how to come back.
+Response has_left(const Request& request, const Site& site, const ConfirmationView& view) {
+    if (!prefers_page(request.accept, true)) return refuse(request, site, 410, "expired_link");
     Message message;
     message.paragraphs = {
         service::fill(site.text(view.locale, "page.has_left_lead"), {{"address", view.masked_address}})};
@@ -121,7 +122,7 @@ Response has_left(const Site& site, const ConfirmationView& view) {
     message.note = site.text(view.locale, "page.has_left_back");
     const std::string form = view.left.size() == 1 ? "/newsletters/" + view.left.front().slug : "/";
     message.link = {site.text(view.locale, "page.sign_up_again"), form + "?locale=" + view.locale};
-    return site.pages.message(frame_of(site, 200, view.locale, "page.has_left_title"), message);
+    return site.pages.message(frame_of(site, 410, view.locale, "page.has_left_title"), message);
 }
 
 Response confirmation_page(const Request& request, const Site& site, const std::string& token,
@@ -136,7 +137,7 @@ Response confirmation_page(const Request& request, const Site& site, const std::
         case Kind::declined:
             return declined(site, view);
         case Kind::left:
-            return has_left(site, view);
+            return has_left(request, site, view);
         case Kind::unknown:
             break;
     }

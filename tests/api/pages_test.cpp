@@ -381,8 +381,9 @@ TEST_SUITE("what a letter's pages tell of before") {
         const std::string leave = "/unsubscribe" + letters.unsubscribe;
         room.submit_form(leave, {{"nonce", hidden(room.get(leave), "nonce")}});
         REQUIRE(room.status("ada@example.org", "daily") == "unsubscribed");
-        Response page = room.get(link);
-        CHECK(page.status == 200);
+        const Response page = room.get(link);
+        CHECK(page.status == 410);
+        CHECK(room.get(link, json_type).status == 410);
         CHECK(contains(page.body, "You have left"));
         CHECK(contains(page.body, "The daily, on 2"));
         CHECK(contains(page.body, "href=\"/newsletters/daily?locale=en\""));
