@@ -12,7 +12,7 @@ import urllib.parse
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from program import Client, Form, Program, SmtpSink, path_of
+from program import Client, Form, Program, SmtpSink, path_of, wait_for
 
 NAMES = {  # slug: name, and in Ukrainian
     "explaining-ukraine": ("Explaining Ukraine with Kate Tsurkan", "Пояснюючи Україну з Кейт Цуркан"),
@@ -211,6 +211,32 @@ class Reader(Story):
         letter = self.subscribed("leaver@example.org", "ukraine-daily")
         self.assertIn(self.client.press(letter.unsubscribe_link()).status, (200, 303))
         self.assertEqual(set(self.zgoda.statuses().values()), {"unsubscribed"})
+
+    def test_is_erased_from_the_disk(self):
+        """By whichever way: neither the database nor its WAL holds her address afterwards, with the service running."""
+        def held(address):
+            files = (self.zgoda.database, self.zgoda.database.with_name("zgoda.db-wal"))
+            return any(address.encode() in file.read_bytes() for file in files)
+        for number in range(12):
+            self.client.sign_up(f"other{number}@example.org", "opinion")
+        self.zgoda.run("mail")
+        self.zgoda.new_letters()
+        self.subscribed("by-command@example.org", "opinion", "war-notes")
+        self.subscribed("by-herself@example.org", "opinion")
+        self.client.sign_up("by-herself@example.org", "war-notes")  # whose letter waits
+        self.client.request("POST", "/v1/preference-links", b'{"email": "by-herself@example.org"}', {"Content-Type": "application/json"})
+        self.zgoda.run("mail")
+        links = [letter.link("preferences") for letter in self.zgoda.new_letters() if "/preferences?t=" in letter.text]
+        self.assertTrue(held("by-command@example.org") and held("by-herself@example.org"))
+
+        self.zgoda.run("subscriber", "erase", "by-command@example.org", "--yes")
+        wait_for("the WAL to be emptied", lambda: not held("by-command@example.org"))
+        path = path_of(links[0])
+        form = Form.all_of(self.client.get(path, Accept="text/html"))[-1]
+        next(control for control in form.controls if control.get("name") == "sure")["checked"] = ""
+        self.assertEqual(self.client.submit_like_a_person(form, path).status, 200)
+        wait_for("the WAL to be emptied", lambda: not held("by-herself@example.org"))
+        self.assertTrue(held("other3@example.org"))
 
     def test_says_that_it_was_not_her(self):
         self.client.sign_up("victim@example.org", "ukraine-daily", "opinion")
