@@ -119,7 +119,7 @@ struct OnStore {
     Exit operator()(const cli::SuppressList& verb) { return cli::suppress_list(verb, rules, store); }
     Exit operator()(const cli::TokenCreate& verb) { return cli::token_create(verb, store); }
     Exit operator()(const cli::TokenList& verb) { return cli::token_list(verb, store); }
-    Exit operator()(const cli::TokenRevoke& verb) { return cli::token_revoke(verb, store); }
+    Exit operator()(const cli::TokenRevoke& verb) { return cli::token_revoke(verb, store, keys); }
     Exit operator()(const cli::Stats& verb) {
         std::vector<std::string> origins = settings.server.allowed_origins;
         origins.push_back(settings.server.public_url);

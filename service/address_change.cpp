@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "service/confirmation.h"
+#include "service/journal.h"
 #include "service/ledger.h"
 #include "service/pending.h"
 #include "service/preferences.h"
@@ -323,7 +324,7 @@ AddressChangeView refuse_address_change(Transaction& tx, std::string_view token,
                     [](const Suppression& other) { return other.reason == SuppressionReason::not_me; })) {
         return view;
     }
-    tx.add(wish);
+    keep_suppression(tx, wish);
     const auto other = tx.person_by_key(one->change.to.addr_key);
     record(tx, rules.keys, {EventKind::suppressed, other ? other->id : 0, R"({"reason":"not_me"})", "", ""},
            now, nonces);

@@ -8,6 +8,7 @@
 #include <charconv>
 
 #include "service/audit.h"
+#include "service/journal.h"
 #include "service/pending.h"
 
 namespace zgoda::service {
@@ -120,12 +121,13 @@ std::variant<AdminToken, std::string> create_admin_token(Transaction& tx, const 
 }
 
 std::optional<AdminToken> revoke_admin_token(Transaction& tx, const std::string& who,
-                                             std::string_view name_or_id, TimeMs now) {
+                                             std::string_view name_or_id, const Keyring& keys, TimeMs now) {
     for (AdminToken token : tx.admin_tokens()) {
         if (token.revoked_at || (token.name != name_or_id && std::to_string(token.id) != name_or_id))
             continue;
         token.revoked_at = now;
         tx.update(token);
+        journal(tx, to_hex(token.digest), "token revoked", keys, now);
         audit(tx, who, "token revoke", details_of(token), now);
         return token;
     }

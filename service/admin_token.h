@@ -34,9 +34,9 @@ std::variant<AdminToken, std::string> create_admin_token(Transaction&, const std
                                                          const AdminTokenWish&, std::string_view text,
                                                          TimeMs now);
 
-// Ends a living token, by its name or id. nullopt: there is none.
+// Ends a living token, by its name or id, and for every restored backup too. nullopt: there is none.
 std::optional<AdminToken> revoke_admin_token(Transaction&, const std::string& who,
-                                             std::string_view name_or_id, TimeMs now);
+                                             std::string_view name_or_id, const Keyring&, TimeMs now);
 
 bool expired(const AdminToken&, TimeMs now);
 bool allows(const AdminToken&, TokenScope);

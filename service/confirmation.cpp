@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "service/journal.h"
 #include "service/ledger.h"
 #include "service/pending.h"
 #include "service/signup.h"
@@ -421,11 +422,19 @@ FreshLetter send_fresh_letter(Transaction& tx, std::string_view token, const Cli
 
 NotMe not_me(Transaction& tx, std::string_view token, const Client& client, const Rules& rules,
              const Moment& moment) {
-    const TimeMs now = moment.now;
     auto one = open_case(tx, token, rules);
     if (!one || one->resumes()) return NotMe::unknown;
+    decline(tx, std::move(one->person), one->letter.id, client, rules, moment);
+    return NotMe::done;
+}
 
-    Suppression wish = suppression_keys(rules.keys, one->person.addr_key).front();
+void decline(Transaction& tx, Person person, Id letter, const Client& client, const Rules& rules,
+             const Moment& moment) {
+    const TimeMs now = moment.now;
+    std::vector<Request> requests = tx.requests_of(person.id);
+    std::vector<Subscription> subscriptions = tx.subscriptions_of(person.id);
+
+    Suppression wish = suppression_keys(rules.keys, person.addr_key).front();
     wish.reason = SuppressionReason::not_me;
     wish.at = now;
     const std::vector<Suppression> known = tx.suppressions(wish.key);
@@ -434,47 +443,44 @@ NotMe not_me(Transaction& tx, std::string_view token, const Client& client, cons
     });
 
     std::vector<Id> declined_now;
-    for (const Request& request : one->requests) {
+    for (const Request& request : requests) {
         for (const Wish& wanted : request.wishes) {
-            if (pending(request, wanted, one->subscriptions) && !contains(declined_now, wanted.newsletter)) {
+            if (pending(request, wanted, subscriptions) && !contains(declined_now, wanted.newsletter)) {
                 declined_now.push_back(wanted.newsletter);
             }
         }
     }
-    if (said_before && declined_now.empty()) return NotMe::done;
+    if (said_before && declined_now.empty()) return;
 
-    for (Request& request : one->requests) {
+    for (Request& request : requests) {
         if (request.state != RequestState::open) continue;
         request.state = RequestState::declined;
         tx.update(request);
     }
-    for (Subscription& subscription : one->subscriptions) {
+    for (Subscription& subscription : subscriptions) {
         if (subscription.status != SubscriptionStatus::pending) continue;
         subscription.status = SubscriptionStatus::unsubscribed;
         subscription.unsubscribed_at = now;
         tx.update(subscription);
     }
-    cancel_idle_letters(tx, one->person.id);
-    ++one->person.generation;
-    tx.update(one->person);
+    cancel_idle_letters(tx, person.id);
+    ++person.generation;
+    tx.update(person);
 
     Nonces nonces(moment.seed);
     const auto newsletters = tx.newsletters();
-    const std::string identity = fmt::format(R"({{"address":{}}})", json_string(one->person.address));
+    const std::string identity = fmt::format(R"({{"address":{}}})", json_string(person.address));
     const std::string evidence = evidence_json(client.ip, client.user_agent);
     record(tx, rules.keys,
-           {EventKind::declined, one->person.id,
+           {EventKind::declined, person.id,
             fmt::format(R"({{"newsletters":{},"letter":{},"method":"not_me"}})",
-                        list_json(*newsletters, declined_now), one->letter.id),
+                        list_json(*newsletters, declined_now), letter),
             identity, evidence},
            now, nonces);
-    if (!said_before) {
-        tx.add(wish);
-        record(tx, rules.keys,
-               {EventKind::suppressed, one->person.id, R"({"reason":"not_me"})", identity, evidence}, now,
-               nonces);
-    }
-    return NotMe::done;
+    if (said_before) return;
+    keep_suppression(tx, wish);
+    record(tx, rules.keys, {EventKind::suppressed, person.id, R"({"reason":"not_me"})", identity, evidence},
+           now, nonces);
 }
 
 std::string masked(std::string_view address) {

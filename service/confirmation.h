@@ -101,6 +101,8 @@ FreshLetter send_fresh_letter(Transaction&, std::string_view token, const Client
 // token, expired or not, as long as its person exists. What she confirmed herself stays.
 enum class NotMe { unknown, done };
 NotMe not_me(Transaction&, std::string_view token, const Client&, const Rules&, const Moment&);
+// The same for whoever knows the person. `letter`: the one that she answers; 0: none.
+void decline(Transaction&, Person, Id letter, const Client&, const Rules&, const Moment&);
 
 // "o•••a@example.org": enough to know one's own, useless to anybody else.
 std::string masked(std::string_view address);

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <map>
 
+#include "service/journal.h"
 #include "service/ledger.h"
 #include "service/pending.h"
 #include "service/withdrawal.h"
@@ -367,7 +368,7 @@ class RowWork {
                 Suppression one = prepared.keys.front();
                 one.reason = *reason;
                 one.at = row.unsubscribed_at.value_or(now_);
-                tx_.add(one);
+                keep_suppression(tx_, one);
                 changes_.made("suppression", suppression_id(*reason), to_hex(one.key));
                 suppressed_now = reason;
                 changed = changed || known_before;
@@ -848,7 +849,7 @@ class UndoWork {
         std::copy(key->begin(), key->end(), wanted.key.begin());
         for (const Suppression& one : tx_.suppressions(wanted.key)) {
             if (one.reason != reason) continue;
-            tx_.remove(one);
+            lift_suppression(tx_, one, now_);
             return true;
         }
         return false;

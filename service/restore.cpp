@@ -3,9 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cstring>
 
+#include "service/confirmation.h"
 #include "service/ledger.h"
 #include "service/pending.h"
 #include "service/withdrawal.h"
@@ -14,14 +13,23 @@ namespace zgoda::service {
 namespace {
 
 struct Act {
-    enum class Kind { leave, come_back, erase } kind = Kind::leave;
+    enum class Kind { leave, come_back, erase, suppress, lift } kind = Kind::leave;
     Id newsletter = 0;
     TimeMs at = 0;
     bool never_again = false;
+    Suppression suppression;
 };
 
 bool is_over(const Subscription& one) {
     return one.status == SubscriptionStatus::unsubscribed || one.status == SubscriptionStatus::complained;
+}
+
+// Is what the journal says last of this suppression news to the database?
+bool is_news(Reader& reader, const Departures::Suppressed& line) {
+    const auto known = reader.suppressions(line.one.key);
+    const auto same = std::find_if(known.begin(), known.end(),
+                                   [&](const Suppression& other) { return other.reason == line.one.reason; });
+    return line.lifted ? same != known.end() && same->at <= line.one.at : same == known.end();
 }
 
 // What the journal knows of her that the database does not.
@@ -31,8 +39,17 @@ std::vector<Act> missed(Reader& reader, const Person& person, const Departures& 
     const auto all = departures.find(person.addr_key, "all", keys);
     if (all && all->at > person.created_at) {
         const auto never = departures.find(person.addr_key, "never again", keys);
-        acts.push_back({Act::Kind::erase, 0, all->at, never && never->at > person.created_at});
+        acts.push_back({Act::Kind::erase, 0, all->at, never && never->at > person.created_at, {}});
         return acts;
+    }
+    // First: who complained has more to end than one subscription.
+    for (const Suppression& hers : suppression_keys(keys, person.addr_key)) {
+        for (const auto& line : departures.suppressed(hers.key)) {
+            if (is_news(reader, line)) {
+                const auto kind = line.lifted ? Act::Kind::lift : Act::Kind::suppress;
+                acts.push_back({kind, 0, line.one.at, false, line.one});
+            }
+        }
     }
     for (const Subscription& one : reader.subscriptions_of(person.id)) {
         const auto left =
@@ -44,10 +61,10 @@ std::vector<Act> missed(Reader& reader, const Person& person, const Departures& 
             if (one.status == SubscriptionStatus::unsubscribed &&
                 one.unsubscribed_at.value_or(0) <= undone->at &&
                 one.unsubscribed_at.value_or(0) >= left->at) {
-                acts.push_back({Act::Kind::come_back, one.newsletter, undone->at, false});
+                acts.push_back({Act::Kind::come_back, one.newsletter, undone->at, false, {}});
             }
         } else if (!is_over(one) && left->at >= std::max(one.signed_up_at, one.confirmed_at.value_or(0))) {
-            acts.push_back({Act::Kind::leave, one.newsletter, left->at, false});
+            acts.push_back({Act::Kind::leave, one.newsletter, left->at, false, {}});
         }
     }
     return acts;
@@ -69,6 +86,34 @@ void come_back(Transaction& tx, const Person& person, const Act& act, const Rule
     }
 }
 
+// The row, and the ledger's word on it.
+void set_or_lift(Transaction& tx, const Person* person, const Departures::Suppressed& line,
+                 const Rules& rules, TimeMs at, Nonces& nonces) {
+    EventDraft event;
+    event.kind = line.lifted ? EventKind::unsuppressed : EventKind::suppressed;
+    event.person = person == nullptr ? 0 : person->id;
+    if (person != nullptr) event.identity = fmt::format(R"({{"address":{}}})", json_string(person->address));
+    if (line.lifted) {
+        lift_suppression(tx, line.one, at);
+        event.details =
+            fmt::format(R"({{"by":"journal","lifted":["{}"],"reason":"restore"}})", word(line.one.reason));
+    } else {
+        keep_suppression(tx, line.one);
+        event.details = fmt::format(R"({{"reason":"{}","by":"journal"}})", word(line.one.reason));
+    }
+    // `erased` only refuses imports; that she was is told by the event of that name.
+    if (line.one.reason != SuppressionReason::erased) record(tx, rules.keys, std::move(event), at, nonces);
+}
+
+// With all that she meant by it.
+void suppress(Transaction& tx, const Person& person, const Suppression& one, const Rules& rules,
+              const Moment& moment) {
+    if (one.reason == SuppressionReason::complaint) return complain(tx, person, 0, rules, moment);
+    if (one.reason == SuppressionReason::not_me) return decline(tx, person, 0, {}, rules, moment);
+    Nonces nonces(moment.seed);
+    set_or_lift(tx, &person, {one, false}, rules, moment.now, nonces);
+}
+
 void do_again(Transaction& tx, const Person& person, const Act& act, const Rules& rules, const Moment& moment,
               Replayed& count) {
     Nonces nonces(moment.seed);
@@ -84,47 +129,66 @@ void do_again(Transaction& tx, const Person& person, const Act& act, const Rules
             erase(tx, person, rules, moment, Way::admin, act.never_again);
             ++count.erased;
             return;
+        case Act::Kind::suppress:
+            suppress(tx, person, act.suppression, rules, moment);
+            ++count.suppressed;
+            return;
+        case Act::Kind::lift:
+            set_or_lift(tx, &person, {act.suppression, true}, rules, act.at, nonces);
+            ++count.lifted;
+            return;
     }
+}
+
+// Suppressions of whom the backup does not know, and tokens.
+Replayed replay_the_rest(Store& store, const Departures& departures, const Rules& rules) {
+    constexpr std::size_t unit = 50;
+    Replayed done;
+    const auto lines = departures.suppressed();
+    std::vector<Departures::Suppressed> due;
+    std::vector<AdminToken> revoked;
+    look(store, [&](Reader& reader) {
+        due.clear();
+        revoked.clear();
+        for (const auto& line : lines)
+            if (is_news(reader, line)) due.push_back(line);
+        for (AdminToken token : reader.admin_tokens()) {
+            const auto line = departures.find(to_hex(token.digest), "token revoked", rules.keys);
+            if (token.revoked_at || !line) continue;
+            token.revoked_at = line->at;
+            revoked.push_back(token);
+        }
+    });
+    for (const auto& line : due) ++(line.lifted ? done.lifted : done.suppressed);
+    done.revoked = static_cast<std::int64_t>(revoked.size());
+    for (std::size_t first = 0; first < due.size(); first += unit) {
+        const Seed seed = random_seed();
+        run(store, [&](Transaction& tx) {
+            Nonces nonces(seed);
+            for (std::size_t i = first; i < std::min(first + unit, due.size()); ++i)
+                set_or_lift(tx, nullptr, due[i], rules, due[i].one.at, nonces);
+        });
+    }
+    if (!revoked.empty())
+        run(store, [&](Transaction& tx) {
+            for (const AdminToken& token : revoked) tx.update(token);
+        });
+    return done;
+}
+
+Replayed& operator+=(Replayed& all, const Replayed& some) {
+    all.left += some.left;
+    all.returned += some.returned;
+    all.erased += some.erased;
+    all.suppressed += some.suppressed;
+    all.lifted += some.lifted;
+    all.revoked += some.revoked;
+    return all;
 }
 
 }  // namespace
 
-std::size_t Departures::Hash::operator()(const Digest& digest) const {
-    std::size_t value = 0;  // as good as any other part of an HMAC
-    std::memcpy(&value, digest.data(), sizeof value);
-    return value;
-}
-
-bool Departures::add(std::string_view line, const Keyring& keys) {
-    ++lines_;
-    const std::size_t first = std::min(line.find(' '), line.size());
-    const std::size_t second = std::min(line.find(' ', first + 1), line.size());
-    if (second == line.size()) return false;
-    const auto at = parse_rfc3339(line.substr(0, first));
-    int key = 0;
-    const char* end = line.data() + second;
-    const auto [stop, error] = std::from_chars(line.data() + first + 1, end, key);
-    const auto hash = from_hex(line.substr(second + 1));
-    if (!at || error != std::errc{} || stop != end || !hash || hash->size() != sizeof(Digest)) return false;
-    if (keys.key(key, KeyUse::journal) == nullptr) return false;
-    Digest digest{};
-    std::copy(hash->begin(), hash->end(), digest.begin());
-    last_[digest] = {*at, lines_};
-    return true;
-}
-
-std::optional<Departures::Line> Departures::find(std::string_view addr_key, std::string_view what,
-                                                 const Keyring& keys) const {
-    std::optional<Line> last;
-    for (const int id : keys.ids()) {
-        const auto found =
-            last_.find(hmac(*keys.key(id, KeyUse::journal), fmt::format("{}\n{}", addr_key, what)));
-        if (found != last_.end() && (!last || found->second.number > last->number)) last = found->second;
-    }
-    return last;
-}
-
-Replayed replay(Store& store, const Departures& departures, const Rules& rules, bool dry_run,
+Replayed replay(Store& store, const Departures& departures, const Rules& rules,
                 const std::function<void(std::int64_t)>& between) {
     constexpr std::size_t page = 1000;
     constexpr std::size_t unit = 50;
@@ -133,29 +197,14 @@ Replayed replay(Store& store, const Departures& departures, const Rules& rules, 
     std::int64_t looked_at = 0;
     for (std::size_t seen = page; seen == page;) {
         std::vector<Id> due;
-        Replayed would;
         look(store, [&](Reader& reader) {
             due.clear();
-            would = {};
             const auto people = reader.people(after, page);
-            for (const Person& person : people) {
-                const auto acts = missed(reader, person, departures, rules.keys);
-                if (!acts.empty()) due.push_back(person.id);
-                for (const Act& act : acts) {
-                    ++(act.kind == Act::Kind::leave       ? would.left
-                       : act.kind == Act::Kind::come_back ? would.returned
-                                                          : would.erased);
-                }
-            }
+            for (const Person& person : people)
+                if (!missed(reader, person, departures, rules.keys).empty()) due.push_back(person.id);
             seen = people.size();
             if (!people.empty()) after = people.back().id;
         });
-        if (dry_run) {
-            done.left += would.left;
-            done.returned += would.returned;
-            done.erased += would.erased;
-            due.clear();
-        }
         for (std::size_t first = 0; first < due.size(); first += unit) {
             const Seed seed = random_seed();
             Replayed these;
@@ -175,14 +224,13 @@ Replayed replay(Store& store, const Departures& departures, const Rules& rules, 
                     }
                 }
             });
-            done.left += these.left;
-            done.returned += these.returned;
-            done.erased += these.erased;
+            done += these;
             if (between) between(looked_at);
         }
         looked_at += static_cast<std::int64_t>(seen);
         if (between) between(looked_at);
     }
+    done += replay_the_rest(store, departures, rules);
     return done;
 }
 

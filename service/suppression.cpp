@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "service/journal.h"
 #include "service/ledger.h"
 #include "service/pending.h"
 
@@ -37,7 +38,7 @@ bool suppress(Transaction& tx, const EmailAddress& address, const std::string& w
     Suppression one = suppression_keys(rules.keys, address.addr_key).front();
     one.reason = SuppressionReason::admin;
     one.at = moment.now;
-    tx.add(one);
+    keep_suppression(tx, one);
     tell_ledger(tx, EventKind::suppressed, address,
                 fmt::format(R"({{"reason":"admin","why":{}}})", json_string(why)), rules, moment);
     return true;
@@ -51,7 +52,7 @@ std::vector<SuppressionReason> lift_suppressions(Transaction& tx, const EmailAdd
     for (const Suppression& key : suppression_keys(rules.keys, address.addr_key)) {
         for (const Suppression& one : tx.suppressions(key.key)) {
             if (one.reason == SuppressionReason::erased) continue;
-            tx.remove(one);
+            lift_suppression(tx, one, moment.now);
             if (std::find(lifted.begin(), lifted.end(), one.reason) != lifted.end()) continue;
             lifted.push_back(one.reason);
             list += fmt::format("{}\"{}\"", list.empty() ? "" : ",", word(one.reason));

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "service/confirmation.h"
+#include "service/journal.h"
 #include "service/ledger.h"
 #include "service/pending.h"
 #include "service/token.h"
@@ -25,17 +26,12 @@ bool is_over(const Subscription& subscription) {
            subscription.status == SubscriptionStatus::complained;
 }
 
-// One line: when, under which key, and a hash that only who has the key and the address can compare with.
 void journal(Transaction& tx, const Person& person, std::string_view what, const Rules& rules, TimeMs now) {
-    const int id = rules.keys.oldest();
-    const auto append = [&](const std::string& addr_key) {
-        const Digest hash = hmac(*rules.keys.key(id, KeyUse::journal), fmt::format("{}\n{}", addr_key, what));
-        tx.journal_withdrawal(fmt::format("{} {} {}", rfc3339(now), id, to_hex(hash)));
-    };
-    append(person.addr_key);
+    journal(tx, person.addr_key, what, rules.keys, now);
     // A backup may know her by an address that she had before.
     for (const AddressChange& change : tx.address_changes_of(person.id)) {
-        if (change.done_at && change.from.addr_key != person.addr_key) append(change.from.addr_key);
+        if (change.done_at && change.from.addr_key != person.addr_key)
+            journal(tx, change.from.addr_key, what, rules.keys, now);
     }
 }
 
@@ -267,7 +263,7 @@ void complain(Transaction& tx, Person person, Id letter, const Rules& rules, con
            {EventKind::complained, person.id,
             fmt::format(R"({{"letter":{},"newsletters":[{}]}})", letter, ended), identity, ""},
            moment.now, nonces);
-    tx.add(wish);
+    keep_suppression(tx, wish);
     record(tx, rules.keys, {EventKind::suppressed, person.id, R"({"reason":"complaint"})", identity, ""},
            moment.now, nonces);
     settle(tx, person);
@@ -331,7 +327,7 @@ void erase(Transaction& tx, const Person& person, const Rules& rules, const Mome
         Suppression memory = suppression_keys(rules.keys, address).front();
         memory.reason = reason;
         memory.at = moment.now;
-        tx.add(memory);
+        keep_suppression(tx, memory);
     };
     for (const std::string& address : addresses) remember(address, SuppressionReason::erased);
     record(tx, rules.keys,

@@ -40,7 +40,7 @@ service::Departures read_departures(const config::Settings& settings, const serv
     if (!there) {
         fmt::print(stderr,
                    "zgoda: there is no withdrawals journal {} (storage.withdrawals_journal): who left after "
-                   "the backup was made will be subscribed again\n",
+                   "the backup was made will be subscribed again, and tokens revoked since work again\n",
                    file.string());
     }
     if (unreadable > 0) {
@@ -90,7 +90,6 @@ Exit restore(const Restore& options, const config::Settings& settings, const std
     const service::Departures departures = read_departures(settings, keys);
     service::Verdict verdict;
     service::Replayed replayed;
-    std::int64_t tokens = 0;  // that work
     {
         auto opened = storage::open_sqlite(restoring->copy());
         if (const auto* problem = std::get_if<storage::OpenProblem>(&opened))
@@ -109,26 +108,28 @@ Exit restore(const Restore& options, const config::Settings& settings, const std
         }
         {
             Progress progress("replaying withdrawals", contents.people);
-            replayed = service::replay(store, departures, rules, false,
-                                       [&](std::int64_t people) { progress.at(people); });
+            replayed =
+                service::replay(store, departures, rules, [&](std::int64_t people) { progress.at(people); });
         }
         const service::TimeMs now = clock_now();
         const std::string who = admin_name();
         service::run(store, [&](service::Transaction& tx) {
-            const auto all = tx.admin_tokens();
-            tokens = std::count_if(all.begin(), all.end(), [now](const service::AdminToken& one) {
-                return !one.revoked_at && !service::expired(one, now);
-            });
             tx.add(service::MailPause{service::MailPause::Scope::after_restore, "", now});
-            service::audit(tx, who, "restore",
-                           fmt::format(R"({{"events":{},"left":{},"returned":{},"erased":{}}})",
-                                       contents.head.seq, replayed.left, replayed.returned, replayed.erased),
-                           now);
+            service::audit(
+                tx, who, "restore",
+                fmt::format(
+                    R"({{"events":{},"left":{},"returned":{},"erased":{},"suppressed":{},"lifted":{},)"
+                    R"("tokens_revoked":{}}})",
+                    contents.head.seq, replayed.left, replayed.returned, replayed.erased, replayed.suppressed,
+                    replayed.lifted, replayed.revoked),
+                now);
         });
     }
-    const std::string replay_told =
-        fmt::format("{} subscriptions ended again, {} people erased again, {} withdrawals were taken back",
-                    replayed.left, replayed.erased, replayed.returned);
+    const std::string replay_told = fmt::format(
+        "{} subscriptions ended again, {} people erased again, {} withdrawals were taken back, "
+        "{} suppressions set and {} lifted, {} tokens revoked",
+        replayed.left, replayed.erased, replayed.returned, replayed.suppressed, replayed.lifted,
+        replayed.revoked);
     if (options.verify) {
         fmt::print("{} can be restored\n{}\n", options.file, verdict.head);
         fmt::print(stderr,
@@ -149,13 +150,6 @@ Exit restore(const Restore& options, const config::Settings& settings, const std
         "{} people, {} subscriptions, {} events. By the withdrawals journal: {}.\nAll letters are held. "
         "Look at what came back, then say `zgoda mail resume --after-restore`.\n",
         contents.people, contents.subscriptions, contents.events, replay_told);
-    if (tokens > 0) {
-        fmt::print(
-            stderr,
-            "{} tokens work, as they did when the backup was made: `zgoda token list` shows whether one "
-            "is among them that was revoked since.\n",
-            tokens);
-    }
     return Exit::done;
 }
 

@@ -56,12 +56,12 @@ Exit token_list(const TokenList& options, service::Store& store) {
     return Exit::done;
 }
 
-Exit token_revoke(const TokenRevoke& options, service::Store& store) {
+Exit token_revoke(const TokenRevoke& options, service::Store& store, const service::Keyring& keys) {
     const std::string who = admin_name();
     const service::TimeMs now = clock_now();
     std::optional<service::AdminToken> ended;
     service::run(store, [&](service::Transaction& tx) {
-        ended = service::revoke_admin_token(tx, who, options.token, now);
+        ended = service::revoke_admin_token(tx, who, options.token, keys, now);
     });
     if (!ended) {
         return fail(Exit::not_found, fmt::format("there is no living token {}; `zgoda token list` shows all",

@@ -264,7 +264,7 @@ struct TokenRevoke {
 // Prints the new token, which nobody can see again.
 Exit token_create(const TokenCreate&, service::Store&);
 Exit token_list(const TokenList&, service::Store&);
-Exit token_revoke(const TokenRevoke&, service::Store&);
+Exit token_revoke(const TokenRevoke&, service::Store&, const service::Keyring&);
 
 struct Stats {
     std::string newsletter;  // "": all

@@ -115,8 +115,9 @@ TEST_SUITE("the admin API") {
     TEST_CASE("a token ends between two requests") {
         AdminRoom room;
         CHECK(room.see(Method::get, "/v1/admin/stats").status == 200);
-        run(room.store,
-            [&](service::Transaction& tx) { service::revoke_admin_token(tx, "root", "desk", room.now); });
+        run(room.store, [&](service::Transaction& tx) {
+            service::revoke_admin_token(tx, "root", "desk", room.keys, room.now);
+        });
         CHECK(room.see(Method::get, "/v1/admin/stats").status == 401);
     }
 

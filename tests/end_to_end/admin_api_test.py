@@ -108,14 +108,17 @@ class Tokens(Admin):
         self.zgoda.stop()
         self.assertEqual(self.zgoda.leaks([token]), [])
 
-    def test_a_restore_says_that_revoked_ones_may_work_again(self):
-        self.token("nightly", "stats:read")
+    def test_a_restore_revokes_again_what_was_revoked_since(self):
+        token, other = self.token("nightly", "stats:read"), self.token("other", "stats:read")
         self.zgoda.run("backup", str(self.zgoda.folder / "night.db"))
         self.zgoda.run("token", "revoke", "nightly")
         self.zgoda.stop()
         done = self.zgoda.call("restore", str(self.zgoda.folder / "night.db"), "--yes")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("1 tokens work", done.stderr)
+        self.assertIn("1 tokens revoked", done.stderr)
+        self.zgoda.serve()
+        self.problem(self.ask("GET", "/v1/admin/stats", token), 401, "token_refused")
+        self.assertEqual(self.ask("GET", "/v1/admin/stats", other).status, 200)
 
     def test_wrong_wishes(self):
         for words in (["x"], ["x", "--scope", "all"], ["x", "--scope", "stats:read", "--expires", "soon"],

@@ -121,6 +121,28 @@ class Backup(Desk):
         self.run_("mail", "resume", "--after-restore")
         self.assertRegex(self.run_("mail"), "^sent 1, ")
 
+    def test_restore_loses_no_suppression_that_came_after_the_backup(self):
+        self.zgoda.serve()
+        self.sign_up("lifted@example.org")
+        self.run_("suppress", "add", "lifted@example.org", "--reason", "asked")
+        self.sign_up("stranger@example.org", confirm=False)
+        link = self.zgoda.letter().link("not-me")
+        file = self.zgoda.folder / "night.db"
+        self.run_("backup", str(file))
+
+        self.run_("suppress", "add", "nobody@example.org", "--reason", "asked")
+        self.run_("suppress", "remove", "lifted@example.org", "--reason", "asked")
+        self.assertIn(self.zgoda.client.press(link).status, (200, 303))
+        told = self.ask("SELECT hex(key), reason FROM suppression ORDER BY 1, 2")
+        self.zgoda.stop()
+        done = self.zgoda.call("restore", str(file), "--yes")
+        self.assertEqual(done.returncode, OK, done.stderr)
+        self.assertIn("2 suppressions set and 1 lifted", done.stderr)
+        self.assertEqual(self.ask("SELECT hex(key), reason FROM suppression ORDER BY 1, 2"), told)
+        self.assertEqual({address: status for (address, _), status in self.zgoda.statuses().items()},
+                         {"lifted@example.org": "confirmed", "stranger@example.org": "unsubscribed"})
+        self.run_("consent", "verify")
+
     def test_restore_refuses_what_it_cannot_be_sure_of(self):
         self.zgoda.serve()
         self.sign_up("ada@example.org")

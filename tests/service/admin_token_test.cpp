@@ -63,7 +63,7 @@ TEST_SUITE("tokens of the admin API") {
         const auto revoke = [&](const std::string& which) {
             bool ended = false;
             run(world.store, [&](Transaction& tx) {
-                ended = revoke_admin_token(tx, "root", which, world.now).has_value();
+                ended = revoke_admin_token(tx, "root", which, world.keys, world.now).has_value();
             });
             return ended;
         };

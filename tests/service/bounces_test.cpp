@@ -178,7 +178,7 @@ TEST_SUITE("mail that comes back") {
         CHECK(world.status("ada@kyiv.ua", "daily") == "complained");
         CHECK(world.status("ada@kyiv.ua", "weekly") == "complained");
         CHECK(world.count(EventKind::complained) == 1);
-        CHECK(world.store.withdrawals_journal.size() == 2);
+        CHECK(world.store.withdrawals_journal.size() == 3);  // two subscriptions, one suppression
         world.returns(letter, Returned::complaint);
         CHECK(world.count(EventKind::complained) == 1);
 

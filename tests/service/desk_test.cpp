@@ -1,6 +1,10 @@
 // The administrator's rules: the stop switch, retention, what a restore replays, who may come back, the
 // funnel.
 #include "service/desk.h"
+
+#include <set>
+
+#include "service/admin_token.h"
 #include "service/audit.h"
 #include "service/evidence.h"
 #include "service/mail_pause.h"
@@ -92,10 +96,25 @@ struct Desk : World {
         leave(unsubscribe_link(address, "daily"));
     }
 
-    void erase(const std::string& address) {
+    void erase(const std::string& address, bool never_again = false) {
         const Moment when = moment();
-        run(store,
-            [&](Transaction& tx) { zgoda::service::erase(tx, *tx.person_by_key(address), rules, when); });
+        run(store, [&](Transaction& tx) {
+            zgoda::service::erase(tx, *tx.person_by_key(address), rules, when, Way::admin, never_again);
+        });
+    }
+
+    void complain(const std::string& address) {
+        const Moment when = moment();
+        run(store, [&](Transaction& tx) {
+            zgoda::service::complain(tx, *tx.person_by_key(address), 0, rules, when);
+        });
+    }
+
+    std::set<std::string> suppressions() {
+        std::set<std::string> all;
+        for (const Suppression& one : store.tables.suppressions)
+            all.insert(to_hex(one.key) + std::string(word(one.reason)));
+        return all;
     }
 
     Funnel funnel_of(const std::string& slug) {
@@ -243,14 +262,11 @@ TEST_CASE_FIXTURE(Desk, "after a restore, who left since then has left again") {
     store.withdrawals_journal.push_back(journal_line("undoes@e.org", "undo newsletter"));
     erase("erased@e.org");
     const Departures departures = journal();
-    CHECK(departures.lines() == 4);
+    CHECK(departures.lines() == 5);  // the erasure has two
 
     store.tables = backup;
     store.withdrawals_journal.clear();
-    Replayed replayed = replay(store, departures, rules, true);
-    CHECK(status("leaves@e.org", "daily") == "confirmed");
-    CHECK(replayed.left == 1);
-    replayed = replay(store, departures, rules, false);
+    Replayed replayed = replay(store, departures, rules);
     CHECK(replayed.left == 1);
     CHECK(replayed.erased == 1);
     CHECK(replayed.returned == 0);
@@ -259,8 +275,70 @@ TEST_CASE_FIXTURE(Desk, "after a restore, who left since then has left again") {
     CHECK(status("leaves@e.org", "daily") == "unsubscribed");
     CHECK_FALSE(person("erased@e.org"));
     CHECK_FALSE(verify_chain().problem);
-    replayed = replay(store, departures, rules, false);
-    CHECK(replayed.left + replayed.erased + replayed.returned == 0);
+    CHECK(replay(store, departures, rules) == Replayed{});
+}
+
+TEST_CASE_FIXTURE(Desk, "after a restore, no suppression that came later is lost") {
+    subscribed("complains@e.org", {"daily", "weekly"});
+    subscribed("lifted@e.org", {"daily"});
+    suppress("lifted@e.org");
+    suppress("both@e.org");
+    sign_up("stranger@e.org", {"daily"});
+    const std::string link = deliver().back().confirm_token;
+    const auto backup = store.tables;
+    now += hour_ms;
+    complain("complains@e.org");
+    CHECK(deny(link) == NotMe::done);
+    suppress("nobody@e.org");
+    lift("lifted@e.org");
+    lift("both@e.org");
+    suppress("both@e.org");
+    subscribed("later@e.org", {"daily"});  // the backup does not know her
+    erase("later@e.org", true);
+    const auto all = suppressions();
+    const Departures departures = journal();
+
+    store.tables = backup;
+    const Replayed replayed = replay(store, departures, rules);
+    CHECK(replayed.suppressed == 5);  // erased and never_again are two
+    CHECK(replayed.lifted == 1);
+    CHECK(suppressions() == all);
+    CHECK(status("complains@e.org", "daily") == "complained");
+    CHECK(status("complains@e.org", "weekly") == "complained");
+    CHECK(status("stranger@e.org", "daily") == "unsubscribed");
+    CHECK(status("lifted@e.org", "daily") == "confirmed");
+    CHECK_FALSE(verify_chain().problem);
+    deliver();
+    sign_up("nobody@e.org", {"daily"});
+    sign_up("later@e.org", {"daily"});
+    sign_up("lifted@e.org", {"weekly"});
+    CHECK(delivered() == Addresses{"lifted@e.org"});
+    CHECK(replay(store, departures, rules) == Replayed{});
+}
+
+TEST_CASE_FIXTURE(Desk, "after a restore, a token that was revoked later is dead") {
+    const Seed seed{7};
+    const std::string text = admin_token_text(seed);
+    AdminTokenWish nightly;
+    nightly.name = "nightly";
+    nightly.scopes = {TokenScope::stats_read};
+    AdminTokenWish other = nightly;
+    other.name = "other";
+    run(store, [&](Transaction& tx) {
+        REQUIRE(create_admin_token(tx, "root", nightly, text, now).index() == 0);
+        REQUIRE(create_admin_token(tx, "root", other, admin_token_text(Seed{8}), now).index() == 0);
+    });
+    const auto backup = store.tables;
+    now += hour_ms;
+    run(store, [&](Transaction& tx) { REQUIRE(revoke_admin_token(tx, "root", "nightly", keys, now)); });
+    const Departures departures = journal();
+    store.tables = backup;
+    CHECK(replay(store, departures, rules).revoked == 1);
+    look(store, [&](Reader& reader) {
+        CHECK_FALSE(find_admin_token(reader, text, "127.0.0.1", now));
+        CHECK(find_admin_token(reader, admin_token_text(Seed{8}), "127.0.0.1", now));
+    });
+    CHECK(replay(store, departures, rules) == Replayed{});
 }
 
 TEST_CASE_FIXTURE(Desk, "what the backup knows better than the journal stays") {
@@ -275,8 +353,7 @@ TEST_CASE_FIXTURE(Desk, "what the backup knows better than the journal stays") {
     now += 31 * day_ms;
     subscribed("reborn@e.org", {"daily"});
     // the backup is of now: all of the journal is in it
-    const Replayed replayed = replay(store, journal(), rules, false);
-    CHECK(replayed.left + replayed.erased + replayed.returned == 0);
+    CHECK(replay(store, journal(), rules) == Replayed{});
     CHECK(status("returns@e.org", "daily") == "confirmed");
     CHECK(status("reborn@e.org", "daily") == "confirmed");
 }
@@ -287,7 +364,7 @@ TEST_CASE_FIXTURE(Desk, "a withdrawal that was taken back after the backup is ta
     leave(unsubscribe_link("ada@e.org", "daily"));
     now += minute_ms;
     store.withdrawals_journal.push_back(journal_line("ada@e.org", "undo newsletter"));
-    CHECK(replay(store, journal(), rules, false).returned == 1);
+    CHECK(replay(store, journal(), rules).returned == 1);
     CHECK(status("ada@e.org", "daily") == "confirmed");
     CHECK(count(EventKind::withdrawal_undone) == 1);
     CHECK_FALSE(verify_chain().problem);
@@ -299,6 +376,8 @@ TEST_CASE_FIXTURE(Desk, "a line of the journal that is none is not taken for one
     CHECK(departures.add("2026-11-22T10:00:00.000Z 1 " + hash, keys));
     for (const std::string& line :
          {std::string(), "2026-11-22T10:00:00.000Z 9 " + hash, "yesterday 1 " + hash,
+          "2026-11-22T10:00:00.000Z 1 " + hash + " suppressed perhaps",
+          "2026-11-22T10:00:00.000Z 1 " + hash + " praised admin", "2026-11-22T10:00:00.000Z 1 " + hash + " ",
           std::string("2026-11-22T10:00:00.000Z 1 abc"), "2026-11-22T10:00:00.000Z one " + hash}) {
         CHECK_FALSE(departures.add(line, keys));
     }

@@ -437,7 +437,7 @@ TEST_SUITE("\"erase me\"") {
         CHECK(world.deliver().empty());
         CHECK_FALSE(world.verify_chain().problem);
         // Outside the database, both are known after a restore.
-        CHECK(world.store.withdrawals_journal.size() == 2);
+        CHECK(world.store.withdrawals_journal.size() == 4);  // what she did, and both suppressions
     }
 
     TEST_CASE("remembers the addresses that she had before, for imports") {
