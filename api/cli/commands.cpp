@@ -698,9 +698,9 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
 
     Restore restore_options;
     verb = verb_of(&app, "restore",
-                   "Puts a backup in the place of the database, which is kept. Who left since then has left "
-                   "again, by the withdrawals journal. Holds all letters until `zgoda mail resume "
-                   "--after-restore`. Stop the service first.");
+                   "Puts a backup in the place of the database, which is kept. Who left or was suppressed "
+                   "since then is so again, and revoked tokens stay dead, by the withdrawals journal. Holds "
+                   "all letters until `zgoda mail resume --after-restore`. Stop the service first.");
     verb->add_option("FILE", restore_options.file, "what `zgoda backup` made")->required();
     verb->add_flag("--verify", restore_options.verify, "only looks whether it could be restored, on a copy");
     verb->add_flag("--yes", restore_options.yes, "without asking");
