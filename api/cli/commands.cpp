@@ -123,6 +123,17 @@ std::string check_head(const std::string& text) {
     return right ? "" : "wants SEQ:HASH, as `zgoda consent verify` printed it";
 }
 
+std::string check_from_one(const std::string& text) {
+    return CLI::PositiveNumber(text).empty() ? "" : "wants a number from 1";
+}
+
+// Positional arguments are called what they are; which type they have says nothing.
+void hide_types(CLI::App& app) {
+    for (CLI::Option* one : app.get_options())
+        if (one->get_positional() && one->get_type_name() == "TEXT") one->type_name("");
+    for (CLI::App* verb : app.get_subcommands({})) hide_types(*verb);
+}
+
 // The list of verbs needs one sentence of each; --help of the verb has them all.
 class Formatter : public CLI::Formatter {
  public:
@@ -130,7 +141,6 @@ class Formatter : public CLI::Formatter {
         column_width(34);
         label("SUBCOMMAND", "VERB");
         label("REQUIRED", "(required)");
-        label("TEXT", "");
     }
     std::string make_subcommand(const CLI::App* verb) const override {
         const std::string all = verb->get_description() + " ";
@@ -207,10 +217,10 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
     mail->add_flag("--follow", mail_options.follow, "stays and sends as letters become due, until SIGTERM");
     mail->add_option("--limit", mail_options.limit, "at most this many letters")
         ->type_name("N")
-        ->check(CLI::PositiveNumber);
+        ->check(check_from_one);
     mail->add_option("--max-time", mail_options.max_time, "starts no letter after this many seconds")
         ->type_name("S")
-        ->check(CLI::PositiveNumber);
+        ->check(check_from_one);
     mail->add_flag("--dry-run", mail_options.dry_run, "says what would be sent, and sends nothing");
     mail->callback([&] {
         if (mail->get_subcommands().empty()) command.verb = mail_options;
@@ -521,7 +531,7 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
     verb->add_option("--limit", find_options.limit, "at most this many")
         ->type_name("N")
         ->capture_default_str()
-        ->check(CLI::PositiveNumber);
+        ->check(check_from_one);
     verb->add_flag("--json", find_options.json, json_help);
     runs(verb, find_options);
 
@@ -674,7 +684,7 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
     verb->add_option("--limit", audit_options.limit, "at most this many")
         ->type_name("N")
         ->capture_default_str()
-        ->check(CLI::PositiveNumber);
+        ->check(check_from_one);
     verb->add_flag("--json", audit_options.json, json_help);
     runs(verb, audit_options);
 
@@ -786,6 +796,7 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
                    "Reads the settings and says what would be used, or what is wrong with them.");
     runs(verb, check_options);
 
+    hide_types(app);
     arguments = plain_spelling(std::move(arguments));
     std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
     try {

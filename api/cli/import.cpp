@@ -398,11 +398,7 @@ service::Digest digest_of(ImportFile& file, const Job& job) {
 Exit run_job(const std::string& name, Job& job, const config::Settings& settings, const service::Rules& rules,
              service::Store& store, const Log& log) {
     ImportFile file(name);
-    if (file.problem()) {
-        std::error_code error;
-        const bool missing = name != "-" && !fs::exists(name, error);
-        return fail(missing ? Exit::not_found : Exit::failed, *file.problem());
-    }
+    if (file.problem()) return fail(file.missing() ? Exit::not_found : Exit::failed, *file.problem());
     std::optional<Copy> copy;
     if (job.dry_run) {
         copy.emplace(settings, log);

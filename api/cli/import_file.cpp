@@ -53,6 +53,7 @@ ImportFile::ImportFile(const std::string& name) : name_(name == "-" ? stdin_name
         file_ = ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
         struct stat found {};
         if (file_ < 0 || fstat(file_, &found) != 0) {
+            missing_ = errno == ENOENT;
             problem_ = fmt::format("cannot read {}: {}", name_, std::strerror(errno));
             return;
         }

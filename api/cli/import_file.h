@@ -41,6 +41,7 @@ class ImportFile {
 
     // What went wrong, in one sentence; to be asked after construction and after a source has ended.
     const std::optional<std::string>& problem() const { return problem_; }
+    bool missing() const { return missing_; }  // the problem is that there is no such file
 
  private:
     struct Entry {
@@ -62,6 +63,7 @@ class ImportFile {
     std::unique_ptr<void, zip_file_deleter> entry_;
     std::uint64_t packed_ = 0, unpacked_ = 0;
     std::optional<std::string> problem_;
+    bool missing_ = false;
 };
 
 struct FileRow {

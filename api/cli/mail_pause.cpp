@@ -90,7 +90,7 @@ Exit mail_pause(const MailPause& options, const service::Rules& rules, service::
                         "all letters are held since a restore; look at what came back, then say `zgoda mail "
                         "resume --after-restore`");
         case Outcome::nothing_to_do:
-            fmt::print("{} were {} already\n", about, options.resume ? "not paused" : "paused");
+            fmt::print("{} were {}\n", about, options.resume ? "not paused" : "paused already");
             return Exit::done;
         case Outcome::done:
             break;

@@ -14,6 +14,7 @@ Exit suppress_import(const SuppressImport& options, const service::Rules& rules,
     constexpr std::size_t unit = 50;
     if (const auto problem = service::reason_problem(options.reason)) return fail(Exit::usage, *problem);
     ImportFile file(options.file);
+    if (file.problem()) return fail(file.missing() ? Exit::not_found : Exit::failed, *file.problem());
     std::int64_t total = 0;
     if (const auto problem = read_addresses(file, rules, [&total](const ListedAddress&) { ++total; }))
         return fail(Exit::failed, *problem);

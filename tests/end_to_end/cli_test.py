@@ -55,6 +55,11 @@ class Basics(CommandLine):
         self.assertIn("--follow", self.run_("mail", "--help"))
         self.assertRegex(self.run_("--version"), r"\d+\.\d+")
 
+    def test_help_names_the_kind_of_each_value(self):
+        for verb, text in ((("import",), "--basis TEXT"), (("suppress", "add"), "--reason TEXT"), (("stats",), "--days N"),
+                           (("subscriber", "show"), "  ADDRESS (required)")):
+            self.assertIn(text, self.zgoda.run(*verb, "--help"))
+
     def test_wrong_usage_and_settings(self):
         self.refused("dance")
         self.refused("newsletter", "add")

@@ -280,6 +280,11 @@ class WhoMayComeBack(Desk):
         self.assertIn("letters allowed again", told)
         self.run_("consent", "verify")
 
+    def test_suppress_import(self):
+        (self.zgoda.folder / "list.txt").write_text("ada@example.org\nbob@example.org\nnobody\n")
+        self.assertEqual(self.run_("suppress", "import", "list.txt", "--reason", "law"), "suppressed 2, already 0, no address 1 of 3 rows\n")
+        self.refused("suppress", "import", "no.txt", "--reason", "law", code=NOT_FOUND, says=["no.txt"])
+
     def test_not_me_is_lifted_by_an_administrator_only(self):
         self.zgoda.serve()
         self.sign_up("ada@example.org", confirm=False)
