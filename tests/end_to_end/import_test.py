@@ -256,6 +256,43 @@ class Foreign(Importing):
                 again = self.foreign(content, "--unproven", "confirmed", zgoda=zgoda, name="export")
                 self.assertEqual(again["imported"] + again["merged"], 0, again)
 
+    def test_older_shapes_and_every_word_of_theirs(self):
+        mailchimp = ("Deine E-Mail Adresse,Vorname,MEMBER_RATING,OPTIN_TIME,OPTIN_IP,CONFIRM_TIME,CONFIRM_IP,GMTOFF,DSTOFF,TIMEZONE,CC,REGION,"
+                     "LAST_CHANGED,LEID,EUID,NOTES\r\n{},Ada,2,2023-04-21 11:10:00,192.0.2.1,{},192.0.2.1,2,3,Europe/Kiev,UA,30,,1,a,\r\n")
+        confirmed = ["regular", "premium", "gifted", "trialed", "churning", "churned", "past_due", "paused", "unpaid"]
+        buttondown = {"confirmed": confirmed, "pending": ["unactivated", "upcoming"], "unsubscribed": ["unsubscribed", "removed", "blocked"],
+                      "complained": ["complained"], "bounced": ["undeliverable"]}
+        beehiiv = {"active": "confirmed", "inactive": "unsubscribed", "validating": "pending", "invalid": "bounced", "pending": "pending",
+                   "needs_attention": "pending"}
+        for what, format_, content, wanted in (
+            ("German, with a BOM, without LATITUDE and TAGS", "mailchimp", "\ufeff" + mailchimp.format("a@example.org", "2023-04-21 11:16:57"), {"a": "confirmed"}),
+            ("Substack, older", "substack", "email,active_subscription,expiry,email_disabled,prefer_digests,created_at\n"
+             "a@example.org,false,,false,,2024-01-02\nb@example.org,false,,true,,2024-01-02\nA@Example.org,false,,false,,2024-01-02\n",
+             {"a": "confirmed", "b": "unsubscribed"}),
+            ("Substack, another", "substack", "email,expiry,email_disabled,prefer_digests,stripe_connected_customer_id,type\na@example.org,,false,,,free\n",
+             {"a": "confirmed"}),
+            ("beehiiv", "beehiiv", "email,First Name,Last Name,status,tier,created_at,stripe_customer_id,unsubscribed_at\n" + "".join(
+                f"{word}@example.org, Ada ,,{word},free,2023-03-24 10:23:10 UTC,,\n" for word in beehiiv), beehiiv),
+            ("Buttondown", "buttondown", "id,secondary_id,email,notes,subscriber_type,creation_date,subscription_date,unsubscription_date,tags,metadata\n" + "".join(
+                f"x,1,{word}@example.org,,{word},2024-03-13 00:03:09.183465+00:00,2024-03-13 00:03:09.183465+00:00,,a;b,{{'a': \"it's\"}}\n".replace('"', '')
+                for words in buttondown.values() for word in words), {word: status for status, words in buttondown.items() for word in words}),
+            ("phpList for a spreadsheet", "phplist", "id,Email,Is this subscriber confirmed,Is this subscriber blacklisted,Entered,List Membership\n"
+             "1,' =a@example.org,1,0,2024-01-02 03:04:05,No Lists\n2,b@example.org,1,1,2024-01-02 03:04:05,News; War; \n", {"=a": "confirmed", "b": "unsubscribed"}),
+            ("Kit", "generic", "first_name,email,created_at,status\nA,a@example.org,2024-01-02T00:00:00Z,active\nB,b@example.org,2024-01-02T00:00:00Z,bounced\n",
+             {"a": "confirmed", "b": "bounced"}),
+            ("a spreadsheet", "generic", '\ufeffEmail;Name\r\na@example.org;"Пчілка; Олена\r\nдва 👩🏽‍🚀"\r\n"b@example.org";"سلمى"\r\n',
+             {"a": "confirmed", "b": "confirmed"}),
+        ):
+            with self.subTest(what):
+                zgoda = self.new_program()
+                told = self.foreign(content.encode(), "--unproven", "confirmed", zgoda=zgoda)
+                self.assertEqual((told["format"], told["imported"], told["refused"]), (format_, len(wanted), 0), told)
+                self.assertEqual(zgoda.statuses(), {(name + "@example.org", "weekly"): status for name, status in wanted.items()})
+        for content, says in ((mailchimp.format("a@example.org", "21/04/2023"), ["line 2", "column 6", "21/04/2023"]),
+                              ("email,First Name,Last Name,status,tier,created_at,stripe_customer_id\na@example.org,,,happy,,,\n", ["line 2", "column 4", "happy"])):
+            said = self.foreign(content.encode(), expect=FAILED)
+            for text in says: self.assertIn(text, said)
+
 
 class Terminal(Importing):
     def on_a_terminal(self, *verb, **settings):
