@@ -43,6 +43,8 @@ void record(const Export& options, const service::ExportFilter& filter, std::int
 Exit export_subscribers(const Export& options, const std::string& public_url, const service::Rules& rules,
                         service::Store& store) {
     constexpr std::size_t page = 10'000;
+    // Not among rows on a terminal.
+    const bool bar = Progress::wanted() && !(options.output.empty() && is_decorated(stdout));
 
     service::ExportFilter filter;
     filter.status = options.status;
@@ -58,7 +60,7 @@ Exit export_subscribers(const Export& options, const std::string& public_url, co
             if (!found) return;
             filter.newsletter = newsletter->id;
         }
-        if (Progress::wanted()) total = reader.count_export_rows(filter);
+        if (bar) total = reader.count_export_rows(filter);
     });
     if (!found) {
         return fail(Exit::not_found,
@@ -84,7 +86,7 @@ Exit export_subscribers(const Export& options, const std::string& public_url, co
         output.write(text);
         text.clear();
         done += static_cast<std::int64_t>(count);
-        progress.at(done);
+        if (bar) progress.at(done);
     }
     output.write(text);
     output.finish();

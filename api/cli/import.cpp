@@ -473,7 +473,7 @@ Exit import_undo(const ImportUndo& options, const service::Rules& rules, service
         fmt::print("batch {} was taken back before; nothing to do\n", batch->name);
         return Exit::done;
     }
-    Progress progress("import undo", batch->position);
+    std::optional<Progress> progress(std::in_place, "import undo", batch->position);
     std::int64_t rows = 0;
     std::size_t size = 50;
     while (batch->state != service::ImportState::undone) {
@@ -488,8 +488,9 @@ Exit import_undo(const ImportUndo& options, const service::Rules& rules, service
         });
         rows += static_cast<std::int64_t>(size);
         size = next_size(size, took, waited);
-        progress.at(rows);
+        progress->at(rows);
     }
+    progress.reset();  // before anything is said
     if (options.json) {
         fmt::print("{}\n",
                    boost::json::serialize(boost::json::object{

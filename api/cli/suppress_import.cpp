@@ -31,7 +31,7 @@ Exit suppress_import(const SuppressImport& options, const service::Rules& rules,
     };
     std::vector<Waiting> waiting;
     std::int64_t done = 0, added = 0, wrong = 0;
-    Progress progress("suppress import", total);
+    std::optional<Progress> progress(std::in_place, "suppress import", total);
     const auto write = [&] {
         std::int64_t fresh = 0;
         service::run(store, [&](service::Transaction& tx) {
@@ -41,7 +41,7 @@ Exit suppress_import(const SuppressImport& options, const service::Rules& rules,
         });
         added += fresh;
         waiting.clear();
-        progress.at(done);
+        progress->at(done);
         let_others_in();
     };
     const auto problem = read_addresses(file, rules, [&](const ListedAddress& one) {
@@ -53,6 +53,7 @@ Exit suppress_import(const SuppressImport& options, const service::Rules& rules,
         if (waiting.size() == unit) write();
     });
     if (!waiting.empty()) write();
+    progress.reset();  // before anything is said
     if (problem) return fail(Exit::failed, *problem);
     fmt::print("suppressed {}, already {}, no address {} of {} rows\n", added, done - added - wrong, wrong,
                done);

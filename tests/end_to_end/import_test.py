@@ -296,10 +296,10 @@ class Foreign(Importing):
 
 class Terminal(Importing):
     def on_a_terminal(self, *verb, **settings):
-        """What it says on stderr, which is a terminal."""
+        """What it says on stdout and stderr, which are one terminal."""
         master, slave = pty.openpty()
         process = subprocess.Popen([str(BINARY), *verb], cwd=self.zgoda.folder, env=self.zgoda.environment(**settings) | {"TERM": "xterm"},
-                                   stdout=subprocess.DEVNULL, stderr=slave)
+                                   stdout=slave, stderr=slave)
         os.close(slave)
         said = b""
         while True:
@@ -322,7 +322,9 @@ class Terminal(Importing):
                 shares = [int(share) for share in re.findall(r"(\d+) ?%", said)]
                 self.assertGreater(len(shares), 1, said)
                 self.assertEqual(shares, sorted(shares))
-            self.assertNotIn("%", said.split("\r")[-1], "the bar is gone at the end")
+            for line in said.split("\n"):  # on a terminal one shows what came after the bar was taken away
+                self.assertNotRegex(line.split("\x1b[K")[-1], r"\d %", "the bar is gone before anything is said")
+            if verb[0] == "backup": self.assertNotIn("export [", self.on_a_terminal("export", "--status", "all"), "no bar among the rows")
         os.environ["NO_COLOR"] = "1"
         self.addCleanup(os.environ.pop, "NO_COLOR")
         self.assertNotIn("%", self.on_a_terminal("import", path, "--batch", "c"))
