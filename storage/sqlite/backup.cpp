@@ -1,12 +1,14 @@
 #include "storage/sqlite/backup.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <string_view>
 #include <thread>
 
 #include "storage/sqlite/connection.h"
@@ -47,18 +49,22 @@ fs::path beside(const fs::path& file, const char* ending) {
     return file.string() + ending;
 }
 
-// A file (0600) that is gone at the end, unless it was given its name.
+// A file (0600) that is gone at the end, unless it was given its name. Locked (flock) while it is at work, so
+// that the next one can take away what one that was killed has left: a copy of people who may be erased
+// since.
 class Unfinished {
  public:
     explicit Unfinished(const fs::path& wanted) : wanted_(wanted) {
-        std::string name = folder_of(wanted) / ("." + wanted.filename().string() + ".XXXXXX");
-        const int fd = ::mkostemp(name.data(), O_CLOEXEC);
-        if (fd < 0) fail("make a file in", folder_of(wanted));
-        ::close(fd);
+        take_away_others();
+        std::string name = folder_of(wanted) / (std::string(prefix) + "XXXXXX");
+        fd_ = ::mkostemp(name.data(), O_CLOEXEC);
+        if (fd_ < 0) fail("make a file in", folder_of(wanted));
+        ::flock(fd_, LOCK_EX);
         path_ = name;
     }
     ~Unfinished() {
         for (const char* ending : {"", "-wal", "-shm", "-journal"}) ::unlink(beside(path_, ending).c_str());
+        ::close(fd_);
     }
     Unfinished(const Unfinished&) = delete;
     Unfinished& operator=(const Unfinished&) = delete;
@@ -79,7 +85,21 @@ class Unfinished {
     }
 
  private:
+    static constexpr std::string_view prefix = ".zgoda-backup-";
+
+    void take_away_others() const {
+        std::error_code error;
+        for (const auto& one : fs::directory_iterator(folder_of(wanted_), error)) {
+            if (!one.path().filename().string().starts_with(prefix)) continue;
+            const int fd = ::open(one.path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+            if (fd < 0) continue;
+            if (::flock(fd, LOCK_EX | LOCK_NB) == 0) ::unlink(one.path().c_str());
+            ::close(fd);
+        }
+    }
+
     fs::path wanted_, path_;
+    int fd_ = -1;
 };
 
 std::int64_t count(Connection& db, const char* table) {

@@ -223,7 +223,8 @@ class Program:
 
     def __init__(self, **settings):
         self.folder = Path(tempfile.mkdtemp(prefix="zgoda-test-"))
-        self.port, self.private_port = free_port(), free_port()
+        self.port = free_port()
+        self.private_port = next(port for port in iter(free_port, None) if port != self.port)
         self.url = f"http://127.0.0.1:{self.port}"
         self.settings = {"server_listen": f"127.0.0.1:{self.port}", "server_private_listen": f"127.0.0.1:{self.private_port}",
                          "server_public_url": self.url, "limits_per_ip": "", **settings}

@@ -3,7 +3,7 @@
 left. Half of the kills at least must come after the first trace of the work and before its end.
 
     purge     nobody is forgotten by half, nobody who confirmed at all, and no signup acknowledged meanwhile is lost;
-    backup    the file is whole or not there, and signups go on;
+    backup    the file is whole or not there, the next one takes away what was left, and signups go on;
     restore   the database is the old one or the new one, whole, and the next try succeeds; also before each step of the swap;
     migrate   the database is whole, of some version; a file that looks like a backup is one; the next try succeeds.
 
@@ -62,9 +62,11 @@ def killed(zgoda, dice, longest, begun, *arguments, **settings):
 
 
 def grows(folder, pattern):
-    """Is there such a file or folder, with anything in it?"""
+    """Is there such a file or folder that is new, with anything in it?"""
+    known = set(folder.glob(pattern))
+
     def look():
-        for path in folder.glob(pattern):
+        for path in set(folder.glob(pattern)) - known:
             try:
                 if path.stat().st_size > 0: return True
             except FileNotFoundError:  # its work is done
@@ -163,17 +165,18 @@ def backup(zgoda, dice, cycles):
     signups = Signups(zgoda.port)
     signups.start()
     try:
-        longest = usual(zgoda, grows(zgoda.folder, ".first.db.*"), "backup", str(zgoda.folder / "first.db"))
+        longest = usual(zgoda, grows(zgoda.folder, ".zgoda-backup-*"), "backup", str(zgoda.folder / "first.db"))
         for cycle in range(cycles):
-            killed(zgoda, dice, longest, grows(zgoda.folder, ".night.db.*"), "backup", str(file))
+            killed(zgoda, dice, longest, grows(zgoda.folder, ".zgoda-backup-*"), "backup", str(file))
             met += not file.exists()
             if file.exists():
                 made += 1
                 whole(file)
                 assert ask(file, "SELECT count(*) = (SELECT seq FROM ledger_head) FROM ledger") == [(1,)]
                 for path in zgoda.folder.glob("night.db*"): path.unlink()
-            for path in zgoda.folder.glob(".night.db.*"): path.unlink()
         zgoda.run("backup", str(file))
+        left = list(zgoda.folder.glob(".zgoda-backup-*"))
+        assert not left, f"left behind: {left}"
     finally:
         signups.stop()
     zgoda.stop()
