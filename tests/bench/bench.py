@@ -78,29 +78,28 @@ def check_all_there(zgoda, acked):
     return len(told)
 
 
-def measure_signups(zgoda, label):
-    """Rounds of the fixed reply and of signups, in turn, on a running service."""
-    server, acked = zgoda.server.pid, zgoda.folder / "acked"
-    fixed, signups, cpu, fixed_cpu = [], [], [], []
-    for _ in range(ROUNDS):
-        before = cpu_seconds(server)
-        fixed.append(load(zgoda.private_port, get="/livez", seconds=SECONDS / 2))
-        middle = cpu_seconds(server)
-        signups.append(load(zgoda.port, seconds=SECONDS, acked=acked))
-        fixed_cpu.append((middle - before) / fixed[-1]["good"] * 1e6)
-        cpu.append((cpu_seconds(server) - middle) / signups[-1]["good"] * 1e6)
-    others = sum(run["other"] for run in fixed + signups)
-    there = check_all_there(zgoda, acked)
-    row(f"durable signups a second, {label}", number(median([run["per_second"] for run in signups])))
-    row(f"p50 / p99 of a signup, {label}", f"{median([run['p50_us'] for run in signups]) / 1000:.2f} ms / "
-                                           f"{median([run['p99_us'] for run in signups]) / 1000:.2f} ms")
-    row(f"CPU of the service a signup, {label}", f"{median(cpu):.0f} µs")
-    row(f"fixed JSON replies a second (/livez), {label}", f"{number(median([run['per_second'] for run in fixed]))} "
-                                                          f"({median(fixed_cpu):.1f} µs CPU)")
-    row(f"ratio of signups to fixed replies, {label}",
-        f"{median([s['per_second'] / f['per_second'] for s, f in zip(signups, fixed)]):.3f}")
+def measure_signups(zgoda):
+    """The fixed reply and then signups, on a running service."""
+    server = zgoda.server.pid
+    before = cpu_seconds(server)
+    fixed = load(zgoda.private_port, get="/livez", seconds=SECONDS / 2)
+    middle = cpu_seconds(server)
+    signups = load(zgoda.port, seconds=SECONDS, acked=zgoda.folder / "acked")
+    after = cpu_seconds(server)
+    return {"fixed": fixed, "signups": signups, "ratio": signups["per_second"] / fixed["per_second"],
+            "fixed_cpu": (middle - before) / fixed["good"] * 1e6, "cpu": (after - middle) / signups["good"] * 1e6}
+
+
+def tell_signups(rounds, there, label):
+    def middle(what, key): return median([run[what][key] for run in rounds])
+    row(f"durable signups a second, {label}", number(middle("signups", "per_second")))
+    row(f"p50 / p99 of a signup, {label}", f"{middle('signups', 'p50_us') / 1000:.2f} ms / {middle('signups', 'p99_us') / 1000:.2f} ms")
+    row(f"CPU of the service a signup, {label}", f"{median([run['cpu'] for run in rounds]):.0f} µs")
+    row(f"fixed JSON replies a second (/livez), {label}",
+        f"{number(middle('fixed', 'per_second'))} ({median([run['fixed_cpu'] for run in rounds]):.1f} µs CPU)")
+    row(f"ratio of signups to fixed replies, {label}", f"{median([run['ratio'] for run in rounds]):.3f}")
     row(f"acknowledged signups found in the database, {label}", f"{number(there)} of {number(there)}")
-    row(f"other answers than 202 and 200, {label}", number(others))
+    row(f"other answers than 202 and 200, {label}", number(sum(run[what]["other"] for run in rounds for what in ("fixed", "signups"))))
 
 
 def program(**settings):
@@ -115,11 +114,15 @@ def serve(zgoda):
 
 
 def part_signups():
-    zgoda = program()
-    serve(zgoda)
-    measure_signups(zgoda, "empty database")
-    zgoda.stop()
-    zgoda.remove()
+    rounds, there = [], 0
+    for _ in range(ROUNDS):
+        zgoda = program()
+        serve(zgoda)
+        rounds.append(measure_signups(zgoda))
+        there += check_all_there(zgoda, zgoda.folder / "acked")
+        zgoda.stop()
+        zgoda.remove()
+    tell_signups(rounds, there, "empty database")
 
 
 EXPORT_SQL_FILE = Path(__file__).with_name("export.sql")
@@ -133,7 +136,8 @@ def part_large():
     while (left := PEOPLE - sqlite_count(zgoda, "subscription")) > 0:
         load(zgoda.port, requests=max(left, 64))
     print(f"(made {number(PEOPLE)} people through the service in {time.monotonic() - start:.0f} s)", flush=True)
-    measure_signups(zgoda, f"{number(PEOPLE)} people")
+    rounds = [measure_signups(zgoda) for _ in range(ROUNDS)]
+    tell_signups(rounds, check_all_there(zgoda, zgoda.folder / "acked"), f"{number(PEOPLE)} people")
     row("peak memory of the service after that", f"{peak_mib(zgoda.server.pid):.0f} MiB")
     zgoda.stop()
 
