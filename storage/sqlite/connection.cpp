@@ -80,7 +80,7 @@ Connection::Connection(const std::filesystem::path& file, const std::string& vfs
         execute(
             "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA mmap_size = 0;"
             "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;"
-            "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -" +
+            "PRAGMA journal_size_limit = 134217728; PRAGMA cache_size = -" +
             std::to_string(cache_kib));
     } catch (...) {
         sqlite3_close_v2(db_);

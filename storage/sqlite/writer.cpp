@@ -215,11 +215,11 @@ void Writer::empty_wal_later() {
     if (!broken_) lock_.unlock();
 }
 
-// All processes wait for a checkpoint. While several are writing, each makes a tenth of one ten times as
-// often; to one that is alone it would cost a third of its speed.
+// All processes wait for a checkpoint. While several are writing, each makes a twentieth of one twenty times
+// as often; to one that is alone it would cost a third of its speed.
 int Writer::pages_left_out() const {
     const bool shared = Clock::now() - waited_at_ < 1s;
-    return shared ? options_.checkpoint_pages - options_.checkpoint_pages / 10 : 0;
+    return shared ? options_.checkpoint_pages - options_.checkpoint_pages / 20 : 0;
 }
 
 // Gets the right to write, or runs out of units that may still run.
