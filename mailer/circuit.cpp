@@ -14,9 +14,15 @@ constexpr service::DurationMs pause_for_human = 15 * service::minute_ms;
 
 bool Circuit::may_try(service::TimeMs now) {
     if (!open_) return true;
-    if (probing_ || now < next_probe_) return false;
+    if (probing_ || until_probe(now) > 0) return false;
     probing_ = true;
     return true;
+}
+
+service::DurationMs Circuit::until_probe(service::TimeMs now) const {
+    const service::DurationMs left = next_probe_ - now;
+    return left > pause_for_human ? 0
+                                  : std::max<service::DurationMs>(0, left);  // else the clock was set back
 }
 
 void Circuit::worked() {

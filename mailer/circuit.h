@@ -21,8 +21,8 @@ class Circuit {
     void not_tried();          // no letter went after all
 
     bool open() const { return open_; }
-    bool probing() const { return probing_; }                   // a letter is under way to find out
-    service::TimeMs next_probe() const { return next_probe_; }  // while open
+    bool probing() const { return probing_; }                    // a letter is under way to find out
+    service::DurationMs until_probe(service::TimeMs now) const;  // while open; 0: it is time
 
  private:
     bool open_ = false;

@@ -26,6 +26,8 @@ struct Envelope {
 struct Parcel {
     Envelope envelope;
     std::string message;  // with CRLF line ends
+    std::function<bool()>
+        may_go{};  // asked last, when the server waits for the message: false, and it does not go
 };
 
 struct Outcome {

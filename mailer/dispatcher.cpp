@@ -243,7 +243,7 @@ void Dispatcher::follow(const std::stop_token& stop, const std::function<void(co
         if (on_run && summary.sent + summary.later + summary.refused > 0) on_run(summary);
         std::chrono::milliseconds pause = look_every;
         if (circuit_.open())
-            pause = std::max(pause, std::chrono::milliseconds(circuit_.next_probe() - options_.clock()));
+            pause = std::max(pause, std::chrono::milliseconds(circuit_.until_probe(options_.clock())));
         std::unique_lock lock(mutex);
         wake.wait_for(lock, stop, pause, [] { return false; });
     }
@@ -258,9 +258,10 @@ bool Dispatcher::something_waits() {
             reader, [this](const std::string& id) { return store_.mailer_alive(id); }, rules_, now);
         note = reader.mailer_note();
     });
-    if (note.last_run_at + note_runs_every <= now)
+    const bool set_back = service::was_set_back(note, now);
+    if (set_back || note.last_run_at + note_runs_every <= now)
         submit(store_, [now](service::Transaction& tx) { service::note_run(tx, now); });
-    return waits;
+    return waits || set_back;
 }
 
 void Dispatcher::work(Worker& worker, Round& round) {
@@ -375,6 +376,8 @@ Dispatcher::Draft Dispatcher::prepare(Worker& worker, LeasedLetter leased) const
     } catch (const std::invalid_argument& error) {
         draft.problem = fmt::format("letter {} cannot be built: {}", leased.letter.id, error.what());
     }
+    // The process may be stopped, or the clock be set, while the server takes its time.
+    draft.parcel.may_go = [this, since = leased.letter.leased_at.value_or(0)] { return lease_holds(since); };
     draft.leased = std::move(leased);
     return draft;
 }
@@ -398,9 +401,11 @@ void Dispatcher::carry(Worker& worker, const Draft& draft, const Draft* next, Ro
     const service::Letter& letter = draft.leased.letter;
     if (draft.problem.empty() && still_ours(draft.leased)) {
         const bool announced = next && next->problem.empty();
-        settle(worker, letter, worker.courier->deliver(draft.parcel, announced ? &next->parcel : nullptr),
-               round);
-        return;
+        const Outcome outcome = worker.courier->deliver(draft.parcel, announced ? &next->parcel : nullptr);
+        if (outcome.kind != Kind::try_later || lease_holds(letter.leased_at.value_or(0))) {
+            settle(worker, letter, outcome, round);
+            return;
+        }
     }
     {
         const std::lock_guard lock(round.mutex);
@@ -431,6 +436,10 @@ bool Dispatcher::still_ours(const LeasedLetter& leased) {
     };
     while (read(store_, ask) != Commit::done) std::this_thread::sleep_for(100ms);
     return ours;
+}
+
+bool Dispatcher::lease_holds(TimeMs leased_at) const {
+    return options_.clock() <= leased_at + rules_.lease_cap;
 }
 
 void Dispatcher::settle(Worker& worker, const service::Letter& letter, const Outcome& outcome, Round& round) {

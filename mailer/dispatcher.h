@@ -7,9 +7,10 @@
 // server has answered, in one commit with those of other couriers; a courier hands over the body of a letter
 // only when all results but the last one before it are on disk. So a process that dies leaves at most two
 // letters a connection that were sent and are not known to be, the one under way and the one before: they go
-// out again, with the same Message-ID. A result that cannot be committed ends the run: nothing more is sent,
-// and the commit is tried until it succeeds. What was leased and not tried is given back at the end of a run;
-// if the process dies it is due again all the same.
+// out again, with the same Message-ID. So does the letter under way on a connection when a process is stopped
+// past its lease before it hears the server's receipt; no message begins after the lease. A result that
+// cannot be committed ends the run: nothing more is sent, and the commit is tried until it succeeds. What was
+// leased and not tried is given back at the end of a run; if the process dies it is due again all the same.
 //
 // A courier's thread renders the next letter before it delivers this one, so that its envelope can go along;
 // it does so only while every courier has a letter to do, and no limit holds the next one back.
@@ -94,6 +95,7 @@ class Dispatcher {
     bool may_begin(Worker&, Round&);
     void carry(Worker&, const Draft&, const Draft* next, Round&);
     bool still_ours(const service::LeasedLetter&);
+    bool lease_holds(service::TimeMs leased_at) const;
     void settle(Worker&, const service::Letter&, const Outcome&, Round&);
     void record(Worker&, service::Id letter, service::Result, Round&);
     void submit_result(const std::shared_ptr<const Done>&, Round&);

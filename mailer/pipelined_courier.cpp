@@ -123,6 +123,7 @@ CURLcode PipelinedCourier::introduce(const Parcel& parcel) {
 
 CURLcode PipelinedCourier::hand_over(const Parcel& parcel, const Parcel* next) {
     if (Steady::now() >= letter_ends_by_) return CURLE_OPERATION_TIMEDOUT;
+    if (parcel.may_go && !parcel.may_go()) return CURLE_ABORTED_BY_CALLBACK;
     std::string octets = with_dots(parcel.message);
     const std::size_t letter_ends = octets.size();
     std::string announcement;

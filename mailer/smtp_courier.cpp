@@ -48,7 +48,7 @@ class PlainCourier {
         // On a kept connection the next reply is to MAIL; libcurl says when it makes a new one.
         dialogue_.begin(Step::mail);
         dialogue_.needs_smtputf8 = needs_smtputf8(parcel.envelope);
-        message_ = parcel.message;
+        parcel_ = &parcel;
         sent_ = 0;
         error_[0] = '\0';
         if (live_ && dialogue_.needs_smtputf8 && !dialogue_.has_smtputf8()) {
@@ -61,11 +61,10 @@ class PlainCourier {
         if (!recipients) return CURLE_OUT_OF_MEMORY;
         curl_easy_setopt(curl_, CURLOPT_MAIL_FROM, parcel.envelope.sender.c_str());
         curl_easy_setopt(curl_, CURLOPT_MAIL_RCPT, recipients);
-        curl_easy_setopt(curl_, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(message_.size()));
+        curl_easy_setopt(curl_, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(parcel.message.size()));
         const CURLcode result = curl_easy_perform(curl_);
         curl_easy_setopt(curl_, CURLOPT_MAIL_RCPT, nullptr);
         curl_slist_free_all(recipients);
-        message_ = {};
         live_ = result == CURLE_OK;
         carried_ = dialogue_.fresh ? 1 : carried_ + 1;
         return result;
@@ -97,10 +96,12 @@ class PlainCourier {
 
     static std::size_t on_read(char* to, std::size_t size, std::size_t n, void* courier) {
         auto& self = *static_cast<PlainCourier*>(courier);
-        const std::string_view rest = self.message_.substr(self.sent_, size * n);
+        const Parcel& parcel = *self.parcel_;
+        if (self.sent_ == 0 && parcel.may_go && !parcel.may_go()) return CURL_READFUNC_ABORT;
+        const std::string_view rest = std::string_view(parcel.message).substr(self.sent_, size * n);
         std::memcpy(to, rest.data(), rest.size());
         self.sent_ += rest.size();
-        self.dialogue_.handed_over = self.sent_ == self.message_.size();
+        self.dialogue_.handed_over = self.sent_ == parcel.message.size();
         return rest.size();
     }
 
@@ -111,8 +112,8 @@ class PlainCourier {
     int tls_failures_ = 0;
     char error_[CURL_ERROR_SIZE] = {};
     Dialogue dialogue_;
-    std::string_view message_;
-    std::size_t sent_ = 0;  // octets of it that libcurl has taken
+    const Parcel* parcel_ = nullptr;  // in deliver()
+    std::size_t sent_ = 0;            // octets of its message that libcurl has taken
 };
 
 class SmtpCourier : public Courier {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <limits>
 
 #include "service/address_change.h"
 #include "service/code.h"
@@ -259,7 +260,7 @@ std::vector<LeasedLetter> lease(Transaction& tx, const std::string& mailer, std:
     const auto pauses = tx.mail_pauses();
     if (mail_stopped(pauses)) return {};
     for (Letter& letter : tx.leased_letters()) {
-        if (lease_ended(letter, alive, rules, now)) free_lease(tx, letter, now);
+        if (letter.leased_by != mailer && lease_ended(letter, alive, rules, now)) free_lease(tx, letter, now);
     }
     for (const Request& request : tx.waiting_requests(now - rules.budget_wait, sweep_limit)) {
         if (const auto person = tx.person(request.person)) {
@@ -405,8 +406,22 @@ void refuse(Transaction& tx, const Person& person, Letter letter, const Rules& r
     end_letter(tx, person, letter, LetterState::refused, "refused", rules, now, nonces);
 }
 
+bool was_set_back(const MailerNote& note, TimeMs now) {
+    return now + minute_ms < note.last_run_at;
+}
+
 void note_run(Transaction& tx, TimeMs now) {
     MailerNote note = tx.mailer_note();
+    if (was_set_back(note, now)) {
+        constexpr Id last = std::numeric_limits<Id>::max();
+        for (auto waiting = tx.open_letters(now, last, sweep_limit); !waiting.empty();
+             waiting = tx.open_letters(now, last, sweep_limit)) {
+            for (Letter& letter : waiting) {
+                letter.due_at = now;
+                tx.update(letter);
+            }
+        }
+    }
     note.last_run_at = now;
     tx.note_mailer(note);
 }

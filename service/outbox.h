@@ -46,10 +46,10 @@ struct LeasedLetter {
 };
 
 // Up to `limit` due letters, now leased by this mailer. On the way: frees the leases of dead mailers (`alive`
-// tells) and those older than the cap, ends pauses whose time has come, lets requests lapse that waited too
-// long, pays letters that waited for the budget, expires letters whose time ran out and cancels those that
-// have nothing left to say. The link of a preference_link lives for an hour from its first lease, others for
-// rules.link_life.
+// tells) and others' that are older than the cap, ends pauses whose time has come, lets requests lapse that
+// waited too long, pays letters that waited for the budget, expires letters whose time ran out and cancels
+// those that have nothing left to say. The link of a preference_link lives for an hour from its first lease,
+// others for rules.link_life.
 std::vector<LeasedLetter> lease(Transaction&, const std::string& mailer, std::size_t limit,
                                 const std::function<bool(const std::string&)>& alive, const Rules&,
                                 const Moment&);
@@ -79,7 +79,11 @@ void record_result(Transaction&, Id letter, const std::string& mailer, const Res
 // waited for it; what it asked to confirm becomes undeliverable.
 void refuse(Transaction&, const Person&, Letter, const Rules&, TimeMs now, Nonces&);
 
-// A mailer ran, whether or not there was anything to do.
+// Whether the clock was set back since a mailer ran, by more than clocks differ.
+bool was_set_back(const MailerNote&, TimeMs now);
+
+// A mailer ran, whether or not there was anything to do. If the clock was set back meanwhile, all letters
+// that wait are due: their times were of the clock as it was.
 void note_run(Transaction&, TimeMs now);
 
 // That a run found the relay in trouble, or ("") that it takes letters.

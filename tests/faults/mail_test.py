@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import socketserver
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ import time
 import unittest
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "end_to_end"))
@@ -85,17 +87,27 @@ class PostfixSink:
 
 
 class Relay(socketserver.ThreadingTCPServer):
-    """Takes every letter; its replies may come slowly, or wait before `hold` until `go_on` is set."""
+    """Takes every letter, but those to `later` only when they come again; its replies may come slowly. After `take`
+    letters, `holds` sessions wait until `go_on` is set before they answer to the command `hold`."""
     daemon_threads, allow_reuse_address = True, True
 
-    def __init__(self, drip=0.0, from_the_first=False, hold=None):
+    def __init__(self, drip=0.0, from_the_first=False, hold=None, holds=CONNECTIONS, take=0, later=(), pipelining=True):
         super().__init__(("127.0.0.1", 0), RelaySession)
-        self.drip, self.from_the_first, self.hold = drip, from_the_first, hold
-        self.held, self.go_on, self.kept = threading.Event(), threading.Event(), []
+        self.drip, self.from_the_first, self.hold, self.holds, self.take = drip, from_the_first, hold, holds, take
+        self.later, self.pipelining = set(later), pipelining
+        self.held, self.go_on, self.kept, self.lock = 0, threading.Event(), [], threading.Lock()
         self.url = f"smtp://127.0.0.1:{self.server_address[1]}"
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def handle_error(self, request, client_address): pass  # clients may go as they like
+
+    def wait_at(self, command):
+        with self.lock:
+            if command != self.hold or self.held == self.holds or len(self.kept) < self.take: return
+            self.held += 1
+        self.go_on.wait()
+
+    def is_held(self): return self.held == self.holds
 
 
 class RelaySession(socketserver.StreamRequestHandler):
@@ -105,26 +117,31 @@ class RelaySession(socketserver.StreamRequestHandler):
             self.wfile.write(bytes([octet]))
 
     def handle(self):
-        self.slow = self.server.drip and self.server.from_the_first
+        relay = self.server
+        self.slow = relay.drip and relay.from_the_first
         self.say("220 relay")
         to = None
         for line in self.rfile:
             verb = line[:4].upper()
-            if verb == b"EHLO": self.say("250-relay\r\n250 PIPELINING")
+            relay.wait_at(verb.decode())
+            if verb == b"EHLO": self.say("250-relay\r\n250 " + ("PIPELINING" if relay.pipelining else "SIZE"))
             elif verb == b"QUIT": return
+            elif verb == b"DATA" and to is None: self.say("503 -")
             elif verb == b"DATA":
-                if self.server.hold == "354":
-                    self.server.held.set()
-                    self.server.go_on.wait()
                 self.say("354 -")
                 letter = list(itertools.takewhile(lambda one: one != b".\r\n", self.rfile))
                 if letter[-1:] and not letter[-1].endswith(b"\n"): return  # cut
                 if not letter: return
-                self.server.kept.append(to)
+                with relay.lock: relay.kept.append(to)
+                to = None
+                relay.wait_at(".")
                 self.say("250 -")
+            elif verb == b"RCPT" and recipient(line.decode()) in relay.later:
+                relay.later.remove(recipient(line.decode()))
+                self.say("450 4.2.0 later")
             else:
-                if verb == b"RCPT": to = recipient(line.decode())
-                self.slow = self.server.drip
+                to = recipient(line.decode()) if verb == b"RCPT" else None
+                self.slow = relay.drip
                 self.say("250 -")
 
 
@@ -292,63 +309,100 @@ class Clocks(Mailers):
 
     def sign_up(self, count): return super().sign_up(count, before=self.faked)
 
-    def follow(self, sink):
-        self.faked += ("DONT_FAKE_MONOTONIC=1",)  # a clock that is set does not change what time has passed
+    def jump(self, offset):
+        """Letters are queued, leased, put off and under way when the clock is set; what has passed stays as it is."""
+        self.faked += ("DONT_FAKE_MONOTONIC=1",)
+        letters = self.sign_up(200)
+        relay = self.relay(hold="DATA", take=30, later=letters[:10])
         mailer = self.start_mailer("--follow", before=self.faked)
-        got = Counter()
-
-        def all_of(addresses):
-            got.update(recipient(entry["to"][0]) for entry in sink.new_entries() if "data" in entry)
-            return set(addresses) <= set(got)
-        return mailer, got, all_of
+        wait_for("the letters", relay.is_held)
+        with closing(sqlite3.connect(f"file:{self.zgoda.database}?mode=ro", uri=True)) as database:
+            states = Counter(state for state, in database.execute("SELECT state FROM letter"))
+        queued, leased, deferred = states[0], states[1], states[3]
+        self.assertGreater(queued, 100)
+        self.assertGreater(leased, 4)
+        self.assertEqual(deferred, 10)
+        self.set_clock(offset)
+        relay.go_on.set()
+        return relay, mailer, letters, queued
 
     def test_a_year_on(self):
-        sink = self.sink()
-        mailer, got, all_of = self.follow(sink)
-        first = self.sign_up(200)
-        wait_for("the letters", lambda: all_of(first[:20]))
-        self.set_clock("+1y")  # amid the letters, perhaps
-        second = self.sign_up(200)
-        wait_for("the letters of a year later", lambda: all_of(second))
+        relay, mailer, letters, queued = self.jump("+1y")
+        more = self.sign_up(20)
         wait_for("nothing to be left", lambda: self.waiting(before=self.faked) == 0)
         self.assertIsNone(mailer.poll())
-        self.assertEqual(max(got.values()), 1)
-        # Confirmations of a year ago would hold dead links: what had not gone has expired.
-        self.assertLessEqual(set(got) - set(second), set(first))
+        self.assertEqual(max(Counter(relay.kept).values()), 1)
+        # Confirmations that were dated a year ago would hold dead links, and expire; what had not been is sent.
+        self.assertLessEqual(set(more), set(relay.kept))
+        self.assertLessEqual(set(relay.kept), set(letters + more))
+        self.assertGreaterEqual(len(relay.kept), 30 + queued + len(more))
+
+    def test_three_hours_on(self):
+        relay, mailer, letters, _ = self.jump("+3h")
+        wait_for("all letters", lambda: set(letters) <= set(relay.kept))
+        wait_for("nothing to be left", lambda: self.waiting(before=self.faked) == 0)
+        self.assertIsNone(mailer.poll())
+        self.assertEqual(sorted(relay.kept), sorted(letters))
 
     def test_two_hours_back(self):
-        sink = self.sink()
-        first = self.sign_up(200)
-        mailer, got, all_of = self.follow(sink)
-        wait_for("the letters", lambda: all_of(first[:20]))
-        self.set_clock("-2h")
-        second = self.sign_up(200)
-        wait_for("the letters of two hours ago", lambda: all_of(second))
-        self.set_clock("+0")
-        wait_for("all letters", lambda: all_of(first + second))
+        relay, mailer, letters, _ = self.jump("-2h")
+        letters += self.sign_up(20)
+        wait_for("all letters", lambda: set(letters) <= set(relay.kept))
         wait_for("nothing to be left", lambda: self.waiting(before=self.faked) == 0)
         self.assertIsNone(mailer.poll())
-        self.assertEqual(max(got.values()), 1)
+        self.assertEqual(sorted(relay.kept), sorted(letters))
 
-    def test_stopped_past_its_lease_it_sends_nothing_twice(self):
-        relay = self.relay(hold="354")
-        wanted = self.sign_up(300)
+    def test_two_hours_back_between_two_crons(self):
+        relay = self.relay()
+        letters = self.sign_up(50)
+        relay.later = set(letters[:10])
+        self.zgoda.run("mail", "--limit", "30", before=self.faked)
+        self.set_clock("-2h")
+        self.zgoda.run("mail", before=self.faked)
+        self.assertEqual(sorted(relay.kept), sorted(letters))
+
+    def stop_past_its_lease(self, hold, pipelining=True, stop=True):
+        """A mailer is stopped when on each of its connections the relay owes the reply to `hold`, and another has sent
+        all letters that it could when the first goes on."""
+        relay = self.relay(hold=hold, pipelining=pipelining)
+        wanted = self.sign_up(150)
         mailer = self.start_mailer(before=self.faked)
-        self.assertTrue(relay.held.wait(10 * SLOW))
-        time.sleep(0.3)  # on each of its connections a letter waits for the word to begin
-        mailer.send_signal(signal.SIGSTOP)
+        wait_for("the letters", relay.is_held)
+        if stop: mailer.send_signal(signal.SIGSTOP)
         self.set_clock("+3h")
-        relay.hold = None
         other = self.start_mailer(before=self.faked)
         self.assertEqual(other.wait(30 * SLOW), 0, self.zgoda.log.read_text()[-2000:])
-        self.assertEqual(sorted(relay.kept), sorted(wanted))
-        relay.go_on.set()  # the word for the one that was stopped
-        time.sleep(0.2)
-        mailer.send_signal(signal.SIGCONT)
+        self.assertEqual(set(relay.kept), set(wanted))
+        before = sorted(relay.kept)
+        relay.go_on.set()
+        if stop:
+            time.sleep(0.2)  # the relay's answers are there when it goes on
+            mailer.send_signal(signal.SIGCONT)
         mailer.wait(30 * SLOW)
         time.sleep(0.2)
-        self.assertEqual(sorted(relay.kept), sorted(wanted))
+        self.assertEqual(sorted(relay.kept), before, "it went on with letters that were another's")
         self.assertEqual(self.waiting(before=self.faked), 0)
+        return sum(Counter(relay.kept).values()) - len(wanted)
+
+    def test_stopped_past_its_lease_it_sends_nothing_twice(self):
+        for hold in ("MAIL", "DATA"):
+            for pipelining in (True, False):
+                with self.subTest(hold=hold, pipelining=pipelining):
+                    self.set_clock("+0")
+                    self.assertEqual(self.stop_past_its_lease(hold, pipelining), 0)
+
+    def test_stopped_before_it_could_hear_the_relays_receipt_only_what_was_under_way_goes_again(self):
+        for pipelining in (True, False):  # with it, the next envelope is on its way too
+            with self.subTest(pipelining=pipelining):
+                self.set_clock("+0")
+                self.assertLessEqual(self.stop_past_its_lease(".", pipelining), CONNECTIONS)
+
+    def test_a_clock_that_jumps_past_a_lease_is_as_a_stop(self):
+        self.faked += ("DONT_FAKE_MONOTONIC=1",)  # no time has passed
+        for pipelining in (True, False):
+            with self.subTest(pipelining=pipelining):
+                self.set_clock("+0")
+                self.assertEqual(self.stop_past_its_lease("DATA", pipelining, stop=False), 0)
 
 
 # What is inherited needs no second run under another clock.

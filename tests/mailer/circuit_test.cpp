@@ -37,7 +37,7 @@ TEST_SUITE("circuit") {
     TEST_CASE("letters that were under way when it opened do not open it further") {
         Circuit circuit;
         for (int i = 0; i < 30; ++i) circuit.failed(0);
-        CHECK(circuit.next_probe() == 5'000);
+        CHECK(circuit.until_probe(0) == 5'000);
     }
 
     TEST_CASE("wrong settings open it at once, for a quarter of an hour") {
@@ -45,6 +45,14 @@ TEST_SUITE("circuit") {
         circuit.needs_human(0);
         CHECK_FALSE(circuit.may_try(899'999));
         CHECK(circuit.may_try(900'000));
+    }
+
+    TEST_CASE("a clock that is set back does not keep it open") {
+        Circuit circuit;
+        circuit.needs_human(7'200'000);
+        CHECK_FALSE(circuit.may_try(7'199'999));
+        CHECK(circuit.until_probe(0) == 0);
+        CHECK(circuit.may_try(0));
     }
 
     TEST_CASE("a probe that was not sent can be had by another letter") {

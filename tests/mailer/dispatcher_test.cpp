@@ -90,7 +90,7 @@ struct Newsroom : service::World {
         struct Pigeon : Courier {
             explicit Pigeon(Newsroom& n) : newsroom(n) {}
             Outcome deliver(const Parcel& parcel, const Parcel* next) override {
-                const auto& [envelope, message] = parcel;
+                const auto& [envelope, message, may_go] = parcel;
                 {
                     const std::lock_guard lock(newsroom.mutex);
                     newsroom.letters.emplace_back(message);

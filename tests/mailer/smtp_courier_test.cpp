@@ -652,6 +652,20 @@ TEST_SUITE("smtp courier") {
         CHECK(server.mails().empty());
     }
 
+    TEST_CASE_TEMPLATE("a letter that may no longer go when the server waits for it does not", G, Plain,
+                       Pipelined) {
+        const typename G::Server server;
+        const auto courier = make_smtp_courier(options_for(server));
+        Parcel late = ada;
+        late.may_go = [&] { return server.count("DATA") == 0; };
+        CHECK(courier->deliver(late).kind == Kind::try_later);
+        CHECK(server.count("DATA") == 1);
+        CHECK(courier->deliver(ben).kind == Kind::delivered);
+        REQUIRE(server.mails().size() == 1);
+        CHECK(server.mails()[0].to.find("ben") != std::string::npos);
+        CHECK(server.count("(cut)") == 0);
+    }
+
     TEST_CASE_TEMPLATE("a connection that was idle for long is not used again", G, Plain, Pipelined) {
         const typename G::Server server;
         SmtpOptions options = options_for(server);

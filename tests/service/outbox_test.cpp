@@ -294,7 +294,30 @@ TEST_SUITE("the outbox") {
         CHECK(still());
         world.now += second_ms;
         CHECK_FALSE(still());
+        CHECK(world.lease_all("slow").empty());  // it may be under way there
         CHECK(world.lease_all("m2").size() == 1);
+    }
+
+    TEST_CASE("a clock that is set back keeps no letter waiting") {
+        World world;
+        world.sign_up("ada@kyiv.ua", {"daily"});
+        world.report(world.lease_all()[0], {Result::Kind::try_later, "451 not now", world.now + hour_ms});
+        world.sign_up("ben@kyiv.ua", {"daily"});
+        const auto ran = [&] { run(world.store, [&](Transaction& tx) { note_run(tx, world.now); }); };
+        ran();
+        world.now -= 30 * second_ms;  // as the clocks of two processes may differ
+        ran();
+        CHECK(world.lease_all().empty());
+        world.now -= 2 * hour_ms;
+        look(world.store, [&](Reader& reader) {
+            CHECK(was_set_back(reader.mailer_note(), world.now));
+            CHECK_FALSE(work_waits(
+                reader, [](const std::string&) { return true; }, world.rules, world.now));
+        });
+        ran();
+        CHECK(world.lease_all().size() == 2);
+        look(world.store,
+             [&](Reader& reader) { CHECK_FALSE(was_set_back(reader.mailer_note(), world.now)); });
     }
 
     TEST_CASE("puts off what the server did not take, until the link's life ends") {
