@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <cstring>
 #include <deque>
@@ -170,8 +171,11 @@ struct Dispatcher::Round {
     std::exception_ptr error;
 
     bool wants_letters() const {
-        return !leasing && !drained && to_lease > 0 && letters.size() < (starving ? most_held : low);
+        if (leasing || drained || to_lease == 0) return false;
+        if (full()) return letters.size() < 2 * most_held && Steady::now() - leased_at > look_every;
+        return letters.size() < (starving ? most_held : low);
     }
+    bool full() const { return starving && letters.size() >= most_held; }
     bool ending() const { return over || (ends && Steady::now() >= *ends); }
     void end(std::exception_ptr why = nullptr) {
         const std::lock_guard lock(mutex);
@@ -204,7 +208,10 @@ Summary Dispatcher::run(const std::stop_token& stop) {
     round.stop = stop;
     const std::stop_callback on_stop(stop, [&round] { round.end(); });
 
+    // With a rate, no more is leased ahead than goes in a second: a confirmation would wait behind it.
     round.low = std::max<std::size_t>(16, 2 * workers_.size());
+    if (options_.rate_per_second > 0)
+        round.low = std::min(round.low, static_cast<std::size_t>(std::ceil(options_.rate_per_second / 4)));
 
     if (something_waits()) {
         if (!presence_) presence_ = store_.enlist_mailer();
@@ -293,8 +300,9 @@ std::optional<Dispatcher::Draft> Dispatcher::take(Worker& worker, Round& round, 
         // The next letters are leased while the last ones go out.
         if (round.wants_letters()) {
             round.leasing = true;
+            const int lowest_rank = round.full() ? 1 : 2;
             lock.unlock();
-            lease(round);
+            lease(round, lowest_rank);
             lock.lock();
             continue;
         }
@@ -327,17 +335,17 @@ std::optional<Dispatcher::Draft> Dispatcher::take(Worker& worker, Round& round, 
 
 // Asks for more letters, and returns at once; they arrive on the store's thread. The caller has set
 // `leasing`.
-void Dispatcher::lease(Round& round) {
+void Dispatcher::lease(Round& round, int lowest_rank) {
     const auto batch = static_cast<std::size_t>(
         std::min(static_cast<std::int64_t>(round.low * 2), round.to_lease));  // changes only while leasing
     const service::Moment moment{options_.clock(), service::random_seed()};
     const auto leased = std::make_shared<std::vector<LeasedLetter>>();
     store_.submit(
-        [this, leased, batch, moment](service::Transaction& tx) {
+        [this, leased, batch, lowest_rank, moment](service::Transaction& tx) {
             const auto alive = [this](const std::string& id) {
                 return id == presence_->id() || store_.mailer_alive(id);
             };
-            *leased = service::lease(tx, presence_->id(), batch, alive, rules_, moment);
+            *leased = service::lease(tx, presence_->id(), batch, alive, rules_, moment, lowest_rank);
         },
         [this, leased, batch, &round](const CommitResult& result) {
             if (result.commit != Commit::done) leased->clear();
@@ -350,9 +358,10 @@ void Dispatcher::lease(Round& round) {
             round.to_lease -= static_cast<std::int64_t>(leased->size());
             round.drained = leased->size() < batch;
             std::move(leased->begin(), leased->end(), std::back_inserter(round.letters));
-            std::stable_partition(round.letters.begin(), round.letters.end(), [](const LeasedLetter& one) {
-                return service::is_urgent(one.letter.kind);
-            });
+            std::stable_sort(round.letters.begin(), round.letters.end(),
+                             [](const LeasedLetter& a, const LeasedLetter& b) {
+                                 return service::rank(a.letter.kind) < service::rank(b.letter.kind);
+                             });
             round.leasing = false;
             round.changed.notify_all();
             round.settled.notify_one();

@@ -91,7 +91,7 @@ class Dispatcher {
     void work(Worker&, Round&);
     std::optional<Draft> take(Worker&, Round&, bool ahead);
     Draft prepare(Worker&, service::LeasedLetter) const;
-    void lease(Round&);
+    void lease(Round&, int lowest_rank);
     bool may_begin(Worker&, Round&);
     void carry(Worker&, const Draft&, const Draft* next, Round&);
     bool still_ours(const service::LeasedLetter&);

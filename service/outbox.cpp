@@ -254,7 +254,7 @@ void note_delay(Transaction& tx, const Letter& letter, TimeMs now) {
 
 std::vector<LeasedLetter> lease(Transaction& tx, const std::string& mailer, std::size_t limit,
                                 const std::function<bool(const std::string&)>& alive, const Rules& rules,
-                                const Moment& moment) {
+                                const Moment& moment, int lowest_rank) {
     const TimeMs now = moment.now;
     Nonces nonces(moment.seed);
     const auto pauses = tx.mail_pauses();
@@ -274,6 +274,7 @@ std::vector<LeasedLetter> lease(Transaction& tx, const std::string& mailer, std:
         const std::vector<Letter> due = tx.due_letters(now, limit - leased.size());
         if (due.empty()) break;
         for (const Letter& letter : due) {
+            if (rank(letter.kind) > lowest_rank) return leased;
             if (hold(tx, letter, pauses)) continue;
             if (auto one = lease_one(tx, letter, mailer, rules, now, nonces))
                 leased.push_back(std::move(*one));

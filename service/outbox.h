@@ -45,14 +45,14 @@ struct LeasedLetter {
     std::string undo_token;                // done
 };
 
-// Up to `limit` due letters, now leased by this mailer. On the way: frees the leases of dead mailers (`alive`
-// tells) and others' that are older than the cap, ends pauses whose time has come, lets requests lapse that
-// waited too long, pays letters that waited for the budget, expires letters whose time ran out and cancels
-// those that have nothing left to say. The link of a preference_link lives for an hour from its first lease,
-// others for rules.link_life.
+// Up to `limit` due letters, of no rank() behind `lowest_rank`, now leased by this mailer. On the way: frees
+// the leases of dead mailers (`alive` tells) and others' that are older than the cap, ends pauses whose time
+// has come, lets requests lapse that waited too long, pays letters that waited for the budget, expires
+// letters whose time ran out and cancels those that have nothing left to say. The link of a preference_link
+// lives for an hour from its first lease, others for rules.link_life.
 std::vector<LeasedLetter> lease(Transaction&, const std::string& mailer, std::size_t limit,
                                 const std::function<bool(const std::string&)>& alive, const Rules&,
-                                const Moment&);
+                                const Moment&, int lowest_rank = 2);
 
 // Is there anything for lease() to do? Asked first, so that an idle mailer writes nothing.
 bool work_waits(Reader&, const std::function<bool(const std::string&)>& alive, const Rules&, TimeMs now);

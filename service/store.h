@@ -47,7 +47,7 @@ class Reader {
     virtual std::vector<Letter> letters_of(Id person) = 0;
     // The one letter of this kind that is still to be sent: queued, leased, deferred or uncertain.
     virtual std::optional<Letter> open_letter(Id person, LetterKind) = 0;
-    // What is due at `now` (queued, deferred, uncertain): the urgent ones first, each part soonest first.
+    // What is due at `now` (queued, deferred, uncertain): by rank(), and those of one rank soonest first.
     virtual std::vector<Letter> due_letters(TimeMs now, std::size_t limit) = 0;
     virtual std::vector<Letter> leased_letters() = 0;
     virtual OutboxCounts outbox(TimeMs now) = 0;

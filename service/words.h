@@ -28,9 +28,10 @@ enum class LetterKind : std::uint8_t {
     welcome,
     goodbye,
 };
-// Somebody waits for it, so it goes before the others: all but welcome and goodbye letters.
-constexpr bool is_urgent(LetterKind kind) {
-    return kind != LetterKind::welcome && kind != LetterKind::goodbye;
+// What goes first, among letters that are due: 0 confirmations, 1 what else somebody waits for, 2 the rest.
+constexpr int rank(LetterKind kind) {
+    if (kind == LetterKind::confirmation) return 0;
+    return kind != LetterKind::welcome && kind != LetterKind::goodbye ? 1 : 2;
 }
 
 enum class LetterState : std::uint8_t {

@@ -1,6 +1,7 @@
 #include "storage/sqlite/records.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <chrono>
 #include <stdexcept>
@@ -646,10 +647,13 @@ std::optional<Letter> Records::open_letter(Id person, LetterKind kind) {
 
 namespace {
 
-// Letters that wait stand in two indexes, so that a signup writes to one of them: those that somebody waits
-// for (service::is_urgent), and the others. A query has to say which it means.
-constexpr const char* due_urgent = "(state = 0 OR state = 3 OR state = 5) AND kind < 4";
-constexpr const char* due_others = "(state = 0 OR state = 3 OR state = 5) AND kind >= 4";
+// Letters that wait stand in three indexes, one for each service::rank(), so that a signup writes to one of
+// them. A query has to say which it means.
+constexpr std::array due_by_rank{"(state = 0 OR state = 3 OR state = 5) AND kind = 0",
+                                 "(state = 0 OR state = 3 OR state = 5) AND kind > 0 AND kind < 4",
+                                 "(state = 0 OR state = 3 OR state = 5) AND kind >= 4"};
+
+using EachRank = std::array<std::string, due_by_rank.size()>;
 
 }  // namespace
 
@@ -658,11 +662,13 @@ std::vector<Letter> Records::due_letters(TimeMs now, std::size_t limit) {
         return "SELECT " + letter_columns + " FROM letter WHERE " + which +
                " AND due_at <= ?1 ORDER BY due_at, id LIMIT ?2";
     };
-    static const std::string urgent = part(due_urgent), others = part(due_others);
-    std::vector<Letter> due = all(db_.query(urgent.c_str(), now, number(limit)), read_letter);
-    if (due.size() == limit) return due;
-    for (Letter& letter : all(db_.query(others.c_str(), now, number(limit - due.size())), read_letter))
-        due.push_back(std::move(letter));
+    static const EachRank queries{part(due_by_rank[0]), part(due_by_rank[1]), part(due_by_rank[2])};
+    std::vector<Letter> due;
+    for (const std::string& sql : queries) {
+        if (due.size() == limit) break;
+        for (Letter& letter : all(db_.query(sql.c_str(), now, number(limit - due.size())), read_letter))
+            due.push_back(std::move(letter));
+    }
     return due;
 }
 
@@ -677,10 +683,10 @@ OutboxCounts Records::outbox(TimeMs now) {
                    "SELECT count(*) FILTER (WHERE due_at <= ?1), min(due_at), count(*) FROM letter WHERE ") +
                which;
     };
-    static const std::string urgent = part(due_urgent), others = part(due_others);
+    static const EachRank queries{part(due_by_rank[0]), part(due_by_rank[1]), part(due_by_rank[2])};
     OutboxCounts counts;
-    for (const std::string* sql : {&urgent, &others}) {
-        auto row = db_.query(sql->c_str(), now);
+    for (const std::string& sql : queries) {
+        auto row = db_.query(sql.c_str(), now);
         if (!row.step()) continue;
         counts.due += row.integer(0);
         counts.waiting += row.integer(2);
@@ -897,8 +903,8 @@ std::vector<Letter> Records::open_letters(TimeMs due_after, Id after, std::size_
         return "SELECT " + letter_columns + " FROM letter WHERE " + which +
                " AND due_at >= ?1 AND (due_at > ?1 OR id > ?2)";
     };
-    static const std::string sql =
-        part(due_urgent) + " UNION ALL " + part(due_others) + " ORDER BY due_at, id LIMIT ?3";
+    static const std::string sql = part(due_by_rank[0]) + " UNION ALL " + part(due_by_rank[1]) +
+                                   " UNION ALL " + part(due_by_rank[2]) + " ORDER BY due_at, id LIMIT ?3";
     return all(db_.query(sql.c_str(), due_after, after, number(limit)), read_letter);
 }
 

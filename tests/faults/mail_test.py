@@ -169,6 +169,10 @@ class Mailers(unittest.TestCase):
     def sign_up(self, count, **settings):
         """So many signups, each of which owes a letter; gives their addresses."""
         addresses = [f"reader{next(self.count)}@reader.example.org" for _ in range(count)]
+        self.ask_for(addresses, **settings)
+        return addresses
+
+    def ask_for(self, addresses, **settings):
         self.zgoda.serve(**settings)
 
         def some(part):
@@ -179,7 +183,6 @@ class Mailers(unittest.TestCase):
             client.close()
         with ThreadPoolExecutor(8) as pool: list(pool.map(some, (addresses[n::8] for n in range(8))))
         self.zgoda.stop()
-        return addresses
 
     def start_mailer(self, *arguments, **how):
         mailer = self.zgoda.start("mail", *arguments, **how)
@@ -232,6 +235,26 @@ class Mailers(unittest.TestCase):
         self.assertEqual(set(ids), wanted)
         self.assertEqual({len(of_one) for of_one in ids.values()}, {1}, "a letter that went again had another Message-ID")
         self.assertLessEqual(max(at_risk), 2 * CONNECTIONS)
+
+    def test_a_confirmation_waits_behind_nothing(self):
+        relay = self.relay()
+        readers = [f"reader{n}@old.example.org" for n in range(3000 // SLOW)]
+        self.zgoda.run("import", "-", "--newsletter", "daily", "--basis", "a test", "--unproven", "confirmed",
+                       stdin="\r\n".join(["email", *readers]).encode())
+        self.ask_for(readers)  # each is to be told that she is subscribed
+        for rate, behind in ((0, 200), (20, 60)):  # leased ahead, under way, and gone while she signs up
+            kate, before = f"kate{rate}@reader.example.org", len(relay.kept)
+            self.zgoda.serve()
+            mailer = self.start_mailer(mail_rate_per_second=rate)
+            wait_for("letters", lambda: len(relay.kept) > before + 20)
+            asked = len(relay.kept)
+            self.assertEqual(self.zgoda.client.sign_up(kate, "daily").status, 202)
+            wait_for("the confirmation", lambda: kate in relay.kept)
+            self.assertLess(relay.kept.index(kate) - asked, behind)
+            mailer.send_signal(signal.SIGTERM)
+            mailer.wait(10 * SLOW)
+            self.zgoda.stop()
+        self.assertGreater(self.waiting(), len(readers) / 2)
 
     def test_a_relay_that_says_one_byte_a_second_is_waited_for(self):
         relay = self.relay(drip=1.0)

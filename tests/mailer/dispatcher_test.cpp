@@ -499,6 +499,66 @@ TEST_SUITE("dispatcher") {
         CHECK(news.envelopes[1].recipient == "kate@mail.example.com");
     }
 
+    TEST_CASE("a confirmation goes among the next letters, however many others are due and however slowly") {
+        Newsroom news;
+        for (int i = 0; i < 200; ++i)
+            news.subscribed("reader" + std::to_string(i) + "@mail.example.org", {"daily"});
+        news.clock = news.now;
+        news.sign_up_many(200);  // each is to be told that she is subscribed
+        DispatchOptions options;
+        options.connections = 2;
+        std::size_t most_before = 8;
+        SUBCASE("at full speed") {
+            most_before = 64;  // what is leased already
+        }
+        SUBCASE("with a rate") {
+            options.rate_per_second = 20;
+            most_before = 20;
+        }
+        SUBCASE("with a low rate") {
+            options.rate_per_second = 4;
+        }
+        options.limit = 3 + static_cast<std::int64_t>(most_before);
+        std::size_t sent = 0, asked = 0, went = 0;
+        news.relay = [&](const Envelope& envelope) {
+            const std::lock_guard lock(news.shared.mutex);
+            if (++sent == 3) {
+                news.sign_up("kate@mail.example.com", {"daily"});
+                asked = sent;
+            }
+            if (envelope.recipient == "kate@mail.example.com") went = sent;
+            return delivered;
+        };
+        news.run(options);
+        REQUIRE(went > 0);
+        CHECK(went - asked <= most_before);
+    }
+
+    TEST_CASE("a confirmation does not wait for a domain that has more letters than a mailer holds") {
+        Newsroom news;
+        for (int i = 0; i < 2100; ++i)
+            news.subscribed("reader" + std::to_string(i) + "@mail.example.org", {"daily"});
+        news.clock = news.now;
+        news.sign_up_many(2100);
+        DispatchOptions options;
+        options.domain_per_minute = 30;
+        options.max_time = 60 * second_ms;
+        std::stop_source stop;
+        std::size_t sent = 0, went = 0;
+        news.relay = [&](const Envelope& envelope) {
+            const std::lock_guard lock(news.shared.mutex);
+            if (++sent == 2) news.sign_up("kate@mail.example.com", {"daily"});
+            if (envelope.recipient == "kate@mail.example.com") {
+                went = sent;
+                stop.request_stop();
+            }
+            return delivered;
+        };
+        news.dispatcher(options).run(stop.get_token());
+        CHECK(went > 0);
+        CHECK(went <= 5);
+    }
+
     TEST_CASE("told to stop, it finishes the letter under way and gives the others back") {
         Newsroom news;
         news.sign_up_many(40);

@@ -103,7 +103,7 @@ class Unit : public Transaction {
     std::vector<Letter> due_letters(TimeMs now, std::size_t limit) override {
         auto due = select(t().letters, [&](const Letter& l) { return to_be_sent(l) && l.due_at <= now; });
         sort_and_cut(
-            due, [](const Letter& l) { return std::pair(!is_urgent(l.kind), l.due_at); }, limit);
+            due, [](const Letter& l) { return std::pair(rank(l.kind), l.due_at); }, limit);
         return due;
     }
     std::vector<Letter> leased_letters() override {
