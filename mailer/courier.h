@@ -73,8 +73,8 @@ struct SmtpOptions {
     std::string host;
     std::uint16_t port = 587;
     Tls tls = Tls::starttls;
-    std::string username;  // empty: no authentication. With it, a server without AUTH gets no letter
-    std::string password;
+    std::string username;    // empty: no authentication. With it, a server without AUTH gets no letter
+    std::string password;    // empty, without a token: Kerberos, with a ticket of this process's user
     std::string token_file;  // instead of a password: holds an OAuth 2 token, read for each connection
     std::string helo_name;   // our own host name; empty: what the system calls us
     std::string ca_file;     // certificates to trust; empty: the system's

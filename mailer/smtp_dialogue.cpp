@@ -203,10 +203,14 @@ CURL* open_smtp(Dialogue& dialogue, char* error) {
     if (!options.ca_file.empty()) curl_easy_setopt(curl, CURLOPT_CAINFO, options.ca_file.c_str());
     if (!options.username.empty()) {
         curl_easy_setopt(curl, CURLOPT_USERNAME, options.username.c_str());
-        if (options.token_file.empty())
-            curl_easy_setopt(curl, CURLOPT_PASSWORD, options.password.c_str());
-        else  // never with another mechanism, which would try an empty password
+        if (!options.token_file.empty()) {  // never with another mechanism, which would try an empty password
             curl_easy_setopt(curl, CURLOPT_LOGIN_OPTIONS, "AUTH=XOAUTH2;AUTH=OAUTHBEARER");
+        } else if (!options.password.empty()) {  // where Kerberos is offered, libcurl would try nothing else
+            curl_easy_setopt(curl, CURLOPT_PASSWORD, options.password.c_str());
+            curl_easy_setopt(curl, CURLOPT_LOGIN_OPTIONS,
+                             "AUTH=SCRAM-SHA-256;AUTH=SCRAM-SHA-1;AUTH=DIGEST-MD5;AUTH=CRAM-MD5;AUTH=NTLM;"
+                             "AUTH=PLAIN;AUTH=LOGIN");
+        }
         curl_easy_setopt(curl, CURLOPT_SASL_IR, 1L);
     }
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, static_cast<long>(options.connect_timeout.count()));
@@ -260,7 +264,7 @@ Outcome judge(const Dialogue& d, CURLcode result, const char* error, int& tls_fa
     if (result == CURLE_PEER_FAILED_VERIFICATION)
         return {Kind::try_later, Scope::config, fmt::format("{}{}", fault_of_certificate(error), why), false};
     if (is({CURLE_USE_SSL_FAILED, CURLE_SSL_CERTPROBLEM, CURLE_SSL_CIPHER, CURLE_SSL_ENGINE_INITFAILED,
-            CURLE_SSL_CACERT_BADFILE, CURLE_SSL_ISSUER_ERROR}))
+            CURLE_SSL_CACERT_BADFILE, CURLE_SSL_ISSUER_ERROR, CURLE_AUTH_ERROR}))
         return {Kind::try_later, Scope::config, why, false};
     if (d.veto == Veto::smtputf8_missing)
         return {Kind::refused, Scope::letter,

@@ -494,6 +494,58 @@ TEST_SUITE("smtp courier") {
         }
     }
 
+    TEST_CASE_TEMPLATE("whatever it was refused with, no mechanism ends in a letter without authentication",
+                       G, Plain, Pipelined) {
+        const std::string challenge = "334 PDE3LjQyQG1haWwudGVzdD4=";
+        const std::string digest =
+            "334 cmVhbG09Im1haWwudGVzdCIsbm9uY2U9IjE3IixhbGdvcml0aG09bWQ1LXNlc3MscW9wPSJhdXRoIg==";
+        const std::vector<std::pair<const char*, std::string>> ways{{"PLAIN", "535 5.7.8 no"},
+                                                                    {"LOGIN", "334 UGFzc3dvcmQ6"},
+                                                                    {"CRAM-MD5 PLAIN", challenge},
+                                                                    {"CRAM-MD5", "334 no-base64"},
+                                                                    {"DIGEST-MD5 LOGIN", digest},
+                                                                    {"DIGEST-MD5", "334 bm9uc2Vuc2U="},
+                                                                    {"NTLM LOGIN", "334 bm9uc2Vuc2U="},
+                                                                    {"EXTERNAL", "235 ok"},
+                                                                    {"GSSAPI", "235 ok"},
+                                                                    {"SCRAM-SHA-256", "235 ok"},
+                                                                    {"", "235 ok"}};
+        for (const auto& way : ways) {
+            const std::string offered = way.first;
+            CAPTURE(offered);
+            const typename G::Server server{{"EHLO", "250-scripted.test\n250 AUTH " + offered},
+                                            {"AUTH 1", way.second},
+                                            {"AUTH", "535 5.7.8 no"}};
+            SmtpOptions options = options_for(server);
+            options.username = "zgoda";
+            options.password = "secret";
+            const Outcome outcome = make_smtp_courier(options)->deliver({envelope, message});
+            CAPTURE(outcome.reply);
+            CHECK(outcome.kind == Kind::try_later);
+            CHECK(outcome.scope == Scope::config);
+            CHECK(server.count("MAIL") == 0);
+            CHECK(server.mails().empty());
+        }
+    }
+
+    TEST_CASE_TEMPLATE("a password is used where Kerberos is offered too, which is for who has none", G,
+                       Plain, Pipelined) {
+        const typename G::Server server{{"EHLO", "250-scripted.test\n250 AUTH GSSAPI PLAIN"}};
+        SmtpOptions options = options_for(server);
+        options.username = "zgoda@example.org";
+        options.password = "secret";
+        CHECK(make_smtp_courier(options)->deliver({envelope, message}).kind == Kind::delivered);
+        CHECK(server.count("AUTH GSSAPI") == 0);
+
+        const typename G::Server by_ticket{{"EHLO", "250-scripted.test\n250 AUTH GSSAPI"}, {"AUTH", "334 "}};
+        options = options_for(by_ticket);
+        options.username = "zgoda@example.org";
+        const Outcome outcome = make_smtp_courier(options)->deliver({envelope, message});
+        CAPTURE(outcome.reply);
+        CHECK(outcome.scope == Scope::config);  // there is no ticket
+        CHECK(by_ticket.count("MAIL") == 0);
+    }
+
     TEST_CASE_TEMPLATE("a relay is reached by IPv6", G, Plain, Pipelined) {
         const auto server = [] {
             try {
@@ -663,7 +715,7 @@ TEST_SUITE("smtp courier") {
         CHECK(courier->deliver(ben).kind == Kind::delivered);
         REQUIRE(server.mails().size() == 1);
         CHECK(server.mails()[0].to.find("ben") != std::string::npos);
-        CHECK(server.count("(cut)") == 0);
+        CHECK(server.count("(cut) S") == 0);  // not a line of it
     }
 
     TEST_CASE_TEMPLATE("a connection that was idle for long is not used again", G, Plain, Pipelined) {
@@ -738,6 +790,18 @@ TEST_SUITE("smtp courier") {
               Scope::config);
         CHECK(passwords_only.count("AUTH") == 0);
         CHECK(passwords_only.count("MAIL") == 0);
+
+        write("third\n");
+        // "n,a=zgoda,^Ahost=127.0.0.1^Aport=..." (RFC 7628)
+        const typename G::Server standard{{"EHLO", "250-scripted.test\n250 AUTH OAUTHBEARER XOAUTH2"}};
+        CHECK(make_smtp_courier(options_with(standard))->deliver({envelope, message}).kind ==
+              Kind::delivered);
+        CHECK(standard.count("AUTH OAUTHBEARER bixhPXpnb2RhLAFob3N0PTEyNy4wLjAuMQFwb3J0P") == 1 + G::probes);
+        const typename G::Server stale{{"EHLO", "250-scripted.test\n250 AUTH OAUTHBEARER"},
+                                       {"AUTH 1", "334 eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0="},
+                                       {"AUTH 2", "535 5.7.8 the token has expired"}};
+        CHECK(make_smtp_courier(options_with(stale))->deliver({envelope, message}).scope == Scope::config);
+        CHECK(stale.count("MAIL") == 0);
 
         std::remove(file.c_str());
         const typename G::Server unasked{{"EHLO", "250-scripted.test\n250 AUTH XOAUTH2"}};
