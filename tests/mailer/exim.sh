@@ -5,26 +5,17 @@
 #     exim.sh start FOLDER PORT      needs root, openssl, and Exim unpacked by script/bootstrap --test
 #     exim.sh stop FOLDER
 #
-# As postfix.sh: FOLDER gets all of it, boxes/ and cert.pem too; the user is zgoda, the password open-sesame.
+# The certificate to trust is FOLDER/cert.pem; the user is zgoda, the password open-sesame.
 set -eu
-action=$1 folder=$2
-if [ "$action" = stop ]; then
-    kill "$(cat "$folder/pid")"
-    exit
-fi
-port=$3
-exim=$(cd "$(dirname "$0")/../.." && pwd)/build/servers/exim/usr/sbin/exim4
-[ "$(id -u)" = 0 ] || { echo "Exim needs root to start"; exit 1; }
-[ -x "$exim" ] || { echo "Exim is not unpacked in build/servers (script/bootstrap --test)"; exit 1; }
+name=exim program=usr/sbin/exim4 users=Debian-exim:65534
+. "$(dirname "$0")/unpacked_server.sh"
 
-mkdir -p "$folder/spool" "$folder/boxes"
-chmod 755 "$folder"
-cd "$folder"
+mkdir -p spool
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
     -keyout key.pem -out cert.pem 2> /dev/null
-chown nobody . spool boxes key.pem
+chown nobody . spool key.pem
 cat > exim.conf << END
-exim_path = $exim
+exim_path = $unpacked/$program
 exim_user = nobody
 exim_group = nogroup
 never_users =
@@ -74,10 +65,4 @@ plain:
   server_set_id = \$auth2
 END
 chmod 644 exim.conf
-# Debian's Exim looks for its own user even where it is told another: it finds it in this process's view only.
-grep -v ^Debian-exim: /etc/passwd > passwd
-echo "Debian-exim:x:65534:65534::/nonexistent:/usr/sbin/nologin" >> passwd
-grep -v ^Debian-exim: /etc/group > group
-echo "Debian-exim:x:65534:" >> group
-unshare -m sh -c 'mount --bind passwd /etc/passwd && mount --bind group /etc/group && exec "$@"' - \
-    "$exim" -C "$folder/exim.conf" -bd -q1m
+in_its_view "$unpacked/$program" -C "$folder/exim.conf" -bd -q1m

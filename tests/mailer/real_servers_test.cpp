@@ -304,13 +304,24 @@ TEST_SUITE("real servers") {
         CHECK(without_cr(opensmtpd.letter_in("ada"))
                   .ends_with(without_cr(build_message(letter_to("ada@mail.test")))));
 
-        const Outcome outcome = deliver("ada@elsewhere.test");
+        Outcome outcome = deliver("ada@elsewhere.test");
         CAPTURE(outcome.reply);
         CHECK(outcome.kind == Kind::refused);
         CHECK(outcome.reply.starts_with("550"));
         CHECK(deliver("ada@mail.test").kind == Kind::delivered);
 
-        options.username = "zgoda";  // it has no AUTH here
+        outcome = deliver("later@mail.test");
+        CHECK(outcome.kind == Kind::try_later);
+        CHECK(outcome.scope == Scope::letter);
+        CHECK(outcome.reply.starts_with("450 4.2.0"));
+        CHECK(deliver("ada@mail.test").kind == Kind::delivered);
+
+        options.tls = SmtpOptions::Tls::starttls;  // it has none here, nor AUTH
+        CHECK(make_smtp_courier(options)
+                  ->deliver({{"news@mail.test", "ada@mail.test", false}, "x\r\n"})
+                  .scope == Scope::config);
+        options.tls = SmtpOptions::Tls::none;
+        options.username = "zgoda";
         options.password = "open-sesame";
         CHECK(make_smtp_courier(options)
                   ->deliver({{"news@mail.test", "ada@mail.test", false}, "x\r\n"})
