@@ -92,6 +92,22 @@ BounceVerdict verdict_of(const std::string& mail) {
 }  // namespace
 
 TEST_SUITE("bounce") {
+    TEST_CASE("what servers all over the world say is understood") {
+        std::istringstream table(content(samples + "sayings.tsv"));
+        std::string line, verdict, status, reply;
+        std::getline(table, line);
+        int sayings = 0;
+        for (; std::getline(table, line); ++sayings) {
+            CAPTURE(line);
+            std::istringstream cells(line);
+            std::getline(cells, verdict, '\t');
+            std::getline(cells, status, '\t');
+            std::getline(cells, reply);
+            CHECK(name_of(verdict_of(notification(status, reply))) == verdict);
+        }
+        CHECK(sayings > 300);
+    }
+
     TEST_CASE("every kind of returned mail gets its verdicts, whatever ends its lines") {
         const auto files = expected();
         REQUIRE(files.size() >= 50);

@@ -540,6 +540,16 @@ TEST_CASE_TEMPLATE("the outbox hands out what is due, soonest first", S, ALL_STO
     CHECK(due(100, 10) == std::vector<Id>{letters[5], letters[3], letters[0], calm.id});
     CHECK(due(100, 3) == std::vector<Id>{letters[5], letters[3], letters[0]});
     CHECK(due(94, 10) == std::vector<Id>{calm.id});
+    Letter link = calm;
+    run(s.store, [&](Transaction& t) {
+        link.id = t.new_id();
+        link.kind = LetterKind::preference_link;
+        link.due_at = 92;
+        t.add(link);
+    });
+    CHECK(due(100, 10) == std::vector<Id>{letters[5], letters[3], letters[0], link.id, calm.id});
+    CHECK(due(100, 4) == std::vector<Id>{letters[5], letters[3], letters[0], link.id});
+    CHECK(ask(s.store, [](Reader& r) { return r.outbox(92); }).due == 2);
 }
 
 TEST_CASE_TEMPLATE("a person has at most one open confirmation", S, ALL_STORES) {
