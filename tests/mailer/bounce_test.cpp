@@ -105,7 +105,7 @@ TEST_SUITE("bounce") {
             std::getline(cells, reply);
             CHECK(name_of(verdict_of(notification(status, reply))) == verdict);
         }
-        CHECK(sayings > 300);
+        CHECK(sayings > 500);
     }
 
     TEST_CASE("every kind of returned mail gets its verdicts, whatever ends its lines") {
