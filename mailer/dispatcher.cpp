@@ -38,7 +38,6 @@ constexpr service::DurationMs note_runs_every = 5 * service::minute_ms;
 constexpr service::DurationMs lease_is_fresh_for = service::second_ms;
 constexpr auto look_every = 1s;  // in follow(), and while limits hold all letters back
 constexpr service::DurationMs longest_delivery = 15 * service::minute_ms;  // by SmtpOptions::total_timeout
-constexpr std::size_t most_held = 2000;  // letters, when limits of domains hold the first ones back
 
 TimeMs system_now() {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -151,6 +150,7 @@ struct Dispatcher::Round {
     std::optional<Steady::time_point> ends;
     std::stop_token stop;
     std::size_t low = 0;  // fewer letters than this: lease more
+    std::size_t most_held = 0;
 
     std::mutex mutex;                                // guards all that follows
     std::condition_variable changed;                 // for the couriers' threads
@@ -208,6 +208,7 @@ Summary Dispatcher::run(const std::stop_token& stop) {
     round.stop = stop;
     const std::stop_callback on_stop(stop, [&round] { round.end(); });
 
+    round.most_held = options_.most_held;
     // With a rate, no more is leased ahead than goes in a second: a confirmation would wait behind it.
     round.low = std::max<std::size_t>(16, 2 * workers_.size());
     if (options_.rate_per_second > 0)
@@ -300,7 +301,7 @@ std::optional<Dispatcher::Draft> Dispatcher::take(Worker& worker, Round& round, 
         // The next letters are leased while the last ones go out.
         if (round.wants_letters()) {
             round.leasing = true;
-            const int lowest_rank = round.full() ? 1 : 2;
+            const int lowest_rank = round.full() ? 0 : 2;
             lock.unlock();
             lease(round, lowest_rank);
             lock.lock();

@@ -42,6 +42,7 @@ struct DispatchOptions {
     int connections = 4;           // couriers, each with a thread and a connection of its own
     double rate_per_second = 0;    // letters, of all couriers together; 0: as fast as the relay takes them
     double domain_per_minute = 0;  // letters to one recipient domain; the others overtake them; 0: no limit
+    std::size_t most_held = 2000;  // kept back by limits of domains; beyond, only confirmations are leased
     std::int64_t limit = 0;        // letters of one run; 0: all
     service::DurationMs max_time = 0;  // of one run, after which no letter is begun any more; 0: none
     std::string return_path;           // envelope sender; "": the letter's own
