@@ -20,6 +20,6 @@ for user in $users; do
     echo "${user%:*}:x:${user#*:}:${user#*:}::/nonexistent:/usr/sbin/nologin" >> passwd
     echo "${user%:*}:x:${user#*:}:" >> group
 done
-in_its_view() {
-    unshare -m sh -c 'mount --bind passwd /etc/passwd && mount --bind group /etc/group && exec "$@"' - "$@"
+in_its_view() {  # becomes the program
+    exec unshare -m sh -c 'mount --bind passwd /etc/passwd && mount --bind group /etc/group && exec "$@"' - "$@"
 }
