@@ -294,6 +294,10 @@
         for (const frame of document.querySelectorAll('iframe'))
             if (frame.contentWindow == source) frame.style.height = `${Math.min(data.zgoda, 5000)}px`;
     });
-    for (const frame of document.querySelectorAll('iframe'))
-        if (frame.src.startsWith(base)) frame.contentWindow.postMessage('zgoda', '*');
+    const heights = () => {
+        for (const frame of document.querySelectorAll('iframe'))
+            if (frame.src.startsWith(base)) frame.contentWindow.postMessage('zgoda', '*');
+    };
+    heights();
+    addEventListener('load', heights);  // a frame out of sight does not notice that it has another width now
 })();
