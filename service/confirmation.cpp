@@ -121,7 +121,8 @@ ConfirmationView view_of(Reader& reader, const Case& one, const std::vector<Requ
         const Newsletter* newsletter = newsletters->find(id);
         if (subscription == nullptr || newsletter == nullptr) continue;
         if (is_received(*subscription)) {
-            view.confirmed_names.push_back(newsletter->name(view.locale));
+            view.has.push_back({newsletter->name(view.locale),
+                                is_paused(subscription) ? subscription->paused_until : std::nullopt});
             view.confirmed_at = std::max(view.confirmed_at, subscription->confirmed_at);
         } else if (subscription->status == SubscriptionStatus::unsubscribed &&
                    subscription->unsubscribed_at && subscription->confirmed_at >= one.letter.created_at) {
@@ -139,7 +140,7 @@ ConfirmationView view_of(Reader& reader, const Case& one, const std::vector<Requ
         });
     if (!one.dead(now) && !view.offers.empty()) {
         view.kind = ConfirmationView::Kind::open;
-    } else if (!view.confirmed_names.empty() && !(view.resumes && !view.offers.empty())) {
+    } else if (!view.has.empty() && !(view.resumes && !view.offers.empty())) {
         view.kind = ConfirmationView::Kind::confirmed;
     } else if (!view.left.empty() && !view.can_resend) {
         view.kind = ConfirmationView::Kind::left;
@@ -282,10 +283,10 @@ void tell_confirmed(ConfirmationOutcome& outcome, const Newsletters& newsletters
     outcome.view.kind = ConfirmationView::Kind::confirmed;
     outcome.view.offers.clear();
     outcome.view.confirmed_at = now;
-    outcome.view.confirmed_names.clear();
+    outcome.view.has.clear();
     for (const Id id : outcome.confirmed_now) {
         const Newsletter* one = newsletters.find(id);
-        if (one != nullptr) outcome.view.confirmed_names.push_back(one->name(outcome.view.locale));
+        if (one != nullptr) outcome.view.has.push_back({one->name(outcome.view.locale), {}});
     }
     const Newsletter* first = newsletters.find(outcome.confirmed_now.front());
     if (first != nullptr) outcome.thanks_url = first->setting("thanks_url", outcome.view.locale);

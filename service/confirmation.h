@@ -45,8 +45,11 @@ struct ConfirmationView {
     std::string locale;
     std::string masked_address;
     std::vector<Offer> offers;  // open
-    std::vector<std::string>
-        confirmed_names;  // confirmed: newsletters that this letter named and that she has now
+    struct Has {
+        std::string name;
+        std::optional<TimeMs> paused_until;
+    };
+    std::vector<Has> has;  // confirmed: newsletters that this letter named and that she has now
     std::optional<TimeMs> confirmed_at;
     bool can_resend = false;
     struct Left {

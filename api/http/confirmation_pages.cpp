@@ -49,6 +49,11 @@ std::string bound_to(const std::string& token, bool once_more) {
     return (once_more ? "once more " : "") + token;
 }
 
+std::string paused(const Site& site, const std::string& locale, service::TimeMs until) {
+    return service::fill(site.text(locale, "preferences.paused_until"),
+                         {{"date", site.rules.texts.date(locale, until)}});
+}
+
 Response offer(const Site& site, const std::string& token, const ConfirmationView& view, const Asked& asked) {
     Frame frame = frame_of(site, 200, view.locale, view.resumes ? "page.resume_title" : "page.confirm_title");
     frame.script = true;
@@ -69,10 +74,7 @@ Response offer(const Site& site, const std::string& token, const ConfirmationVie
         item.set("slug", one.slug);
         item.set("name", one.name);
         item.set("ticked", one.ticked);
-        if (one.paused_until)
-            put(item, "paused",
-                service::fill(site.text(view.locale, "preferences.paused_until"),
-                              {{"date", site.rules.texts.date(view.locale, *one.paused_until)}}));
+        if (one.paused_until) put(item, "paused", paused(site, view.locale, *one.paused_until));
         (one.elsewhere ? others : offers).push_back(item);
     }
     data.set("has_offers", !offers.is_empty_list());
@@ -94,9 +96,12 @@ Response confirmed(const Site& site, const ConfirmationView& view, bool just_now
         message.paragraphs.push_back(
             service::fill(site.text(view.locale, "page.confirmed_again"), {{"date", date}}));
     }
-    if (!view.confirmed_names.empty())
-        message.paragraphs.push_back(site.text(view.locale, "page.confirmed_lead"));
-    message.items = view.confirmed_names;
+    if (!view.has.empty()) message.paragraphs.push_back(site.text(view.locale, "page.confirmed_lead"));
+    for (const auto& one : view.has) {
+        message.items.push_back(one.paused_until
+                                    ? one.name + " (" + paused(site, view.locale, *one.paused_until) + ")"
+                                    : one.name);
+    }
     message.note = site.text(view.locale, "page.leave_any_time");
     return site.pages.message(frame_of(site, 200, view.locale, "page.confirmed_title"), message);
 }

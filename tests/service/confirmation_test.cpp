@@ -32,7 +32,10 @@ TEST_SUITE("a confirmation link") {
                 tx.update(one);
             }
         });
-        CHECK(world.page(token).kind == Kind::confirmed);
+        const ConfirmationView paused = world.page(token);
+        CHECK(paused.kind == Kind::confirmed);
+        REQUIRE(paused.has.size() == 2);
+        CHECK(paused.has[1].paused_until == world.now + day_ms);
     }
 
     TEST_CASE("shown a thousand times changes nothing") {
