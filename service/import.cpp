@@ -731,6 +731,22 @@ UndoStart start_undo(Transaction& tx, Id id, TimeMs now) {
 
 namespace {
 
+// Does this event close the door for this reason?
+bool gives(const Event& event, SuppressionReason reason) {
+    switch (event.kind) {
+        case EventKind::suppressed:
+            return event.details.find(fmt::format(R"("reason":"{}")", word(reason))) != std::string::npos;
+        case EventKind::bounced:
+            return reason == SuppressionReason::hard_bounce;
+        case EventKind::complained:
+            return reason == SuppressionReason::complaint;
+        case EventKind::declined:
+            return reason == SuppressionReason::not_me;
+        default:
+            return false;
+    }
+}
+
 class UndoWork {
  public:
     UndoWork(Transaction& tx, ImportBatch& batch, const Rules& rules, TimeMs now, Nonces& nonces)
@@ -798,16 +814,54 @@ class UndoWork {
         return false;
     }
 
+    // When the person's row of this batch came in; nullopt: the ledger knows of none.
+    std::optional<Event> imported() {
+        const std::string batch = fmt::format(R"({{"batch":{},)", batch_.id);
+        for (Event& event : tx_.events_of(person_->id)) {
+            if (event.kind == EventKind::imported && event.details.find(batch) != std::string::npos)
+                return std::move(event);
+        }
+        return std::nullopt;
+    }
+
+    // What she asked of a form here since: a request that waits for her, or was told that she has it already.
+    std::optional<Request> asked_since(Id newsletter) {
+        const auto came = imported();
+        std::optional<Request> last;
+        for (Request& request : tx_.requests_of(person_->id)) {
+            const bool counts = request.state == RequestState::open || request.state == RequestState::already;
+            const bool names = std::any_of(request.wishes.begin(), request.wishes.end(),
+                                           [&](const Wish& wish) { return wish.newsletter == newsletter; });
+            if (counts && names && came && request.asked_at >= came->at) last = std::move(request);
+        }
+        return last;
+    }
+
     bool restore_subscription(const json::object& change) {
         auto current = tx_.subscription(change.at("id").as_int64());
         if (!current || std::string_view(change.at("now").as_string()) != mark(*current)) return false;
+        const bool made = change.contains("made");
+        Subscription before = *current;
+        if (!made) restore(before, change.at("was").as_array());
+        const auto asked = asked_since(current->newsletter);
+        const bool was_live = !made && is_live(before.status);
+        if (asked && asked->state == RequestState::already && !was_live) return false;
         list_ += (list_.empty() ? "" : ",") + newsletter_json(*newsletters_, current->newsletter);
-        if (change.contains("made")) {
+        if (made && asked) {  // as if she alone had asked
+            before = Subscription();
+            before.id = current->id;
+            before.person = current->person;
+            before.newsletter = current->newsletter;
+            before.signed_up_at = asked->asked_at;
+            before.source = asked->source;
+            before.form = asked->form;
+        } else if (made) {
             tx_.remove(*current);
-        } else {
-            restore(*current, change.at("was").as_array());
-            tx_.update(*current);
+            return true;
         }
+        tx_.update(before);
+        if (was_live && !is_live(current->status))
+            journal_return(tx_, *person_, current->newsletter, rules_, now_);
         return true;
     }
 
@@ -832,16 +886,9 @@ class UndoWork {
     // Not if somebody has given the same reason since.
     bool remove_suppression(const json::object& change) {
         const auto reason = static_cast<SuppressionReason>(change.at("id").as_int64());
-        bool imported = false;
+        const auto came = imported();
         for (const Event& event : tx_.events_of(person_->id)) {
-            if (event.kind == EventKind::imported) {
-                imported = imported || event.details.find(fmt::format(R"({{"batch":{},)", batch_.id)) !=
-                                           std::string::npos;
-            } else if (imported &&
-                       (event.kind == EventKind::suppressed || event.kind == EventKind::bounced ||
-                        event.kind == EventKind::complained || event.kind == EventKind::declined)) {
-                return false;
-            }
+            if (came && event.seq > came->seq && gives(event, reason)) return false;
         }
         const auto key = from_hex(std::string_view(change.at("now").as_string()));
         Suppression wanted;

@@ -273,6 +273,11 @@ void journal_leaving(Transaction& tx, const Person& person, Id newsletter, const
     journal(tx, person, fmt::format("newsletter {}", newsletter), rules, now);
 }
 
+// A restored backup replays the journal in order: the last line of a newsletter counts.
+void journal_return(Transaction& tx, const Person& person, Id newsletter, const Rules& rules, TimeMs now) {
+    journal(tx, person, fmt::format("undo newsletter {}", newsletter), rules, now);
+}
+
 UndoView show_undo(Reader& reader, std::string_view token, const Rules& rules, TimeMs now) {
     return open_undo(reader, token, rules, now).view;
 }
@@ -293,8 +298,7 @@ UndoOutcome undo_withdrawal(Transaction& tx, std::string_view token, const Clien
         subscription.unsubscribed_at.reset();
         tx.update(subscription);
         pends |= subscription.status == SubscriptionStatus::pending;
-        // A restored backup replays the journal in order: the last line of a newsletter counts.
-        journal(tx, *one.person, fmt::format("undo newsletter {}", subscription.newsletter), rules, now);
+        journal_return(tx, *one.person, subscription.newsletter, rules, now);
         if (!list.empty()) list += ',';
         list += newsletter_json(*newsletters, subscription.newsletter);
     }

@@ -60,8 +60,10 @@ int unsubscribe(Transaction&, const Person&, std::optional<Id> newsletter, const
 // letter goes to her any more. A second time changes nothing. `letter`: the one that she reported.
 void complain(Transaction&, Person, Id letter, const Rules&, const Moment&);
 
-// Her line in the withdrawals journal, for an import that ends a subscription which she had here.
+// Her line in the withdrawals journal, for an import that ends a subscription which she had here, and for its
+// undo.
 void journal_leaving(Transaction&, const Person&, Id newsletter, const Rules&, TimeMs now);
+void journal_return(Transaction&, const Person&, Id newsletter, const Rules&, TimeMs now);
 
 // --- Undo: for 15 minutes after the page's own POST, once ---
 

@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include "service/suppression.h"
 #include "tests/service/world.h"
 
 namespace zgoda::service {
@@ -382,6 +383,44 @@ TEST_CASE("undo restores what nobody changed since") {
     run(news.store,
         [&](Transaction& tx) { CHECK(start_undo(tx, batch, news.now) == UndoStart::undone_before); });
     CHECK(news.import({Newsroom::row(ada)}) == "imported");  // no memory of her refuses a better file
+}
+
+TEST_CASE("undo leaves what readers asked for themselves meanwhile") {
+    Newsroom news;
+    news.subscribed("known@example.org", {"weekly"});
+    ImportRow leaves = Newsroom::row("known@example.org", S::unsubscribed);
+    leaves.unsubscribed_at = news.now + 1;
+    Id batch = 0;
+    CHECK(news.import(
+              {Newsroom::row("left@example.org", S::unsubscribed), Newsroom::row("told@example.org"), leaves},
+              ImportFormat::generic, &batch) == "imported, imported, merged");
+    news.now += minute_ms;
+    news.sign_up("left@example.org", {"weekly"});
+    news.sign_up("told@example.org", {"weekly"});
+    const std::size_t lines = news.store.withdrawals_journal.size();
+    news.undo(batch);
+    CHECK(news.status("left@example.org", "weekly") == "pending");
+    CHECK(news.status("told@example.org", "weekly") == "confirmed");  // as the letter says that waits for her
+    CHECK(news.status("known@example.org", "weekly") == "confirmed");
+    CHECK(news.store.withdrawals_journal.size() == lines + 1);  // no restored backup ends it again
+    const auto letters = news.deliver();
+    REQUIRE(letters.size() == 2);
+    news.press(letters[0].confirm_token.empty() ? letters[1].confirm_token : letters[0].confirm_token);
+    CHECK(news.status("left@example.org", "weekly") == "confirmed");
+    CHECK_FALSE(news.verify_chain().problem);
+}
+
+TEST_CASE("undo takes its own suppression back beside another's of another reason") {
+    Newsroom news;
+    Id batch = 0;
+    news.import({Newsroom::row(ada, S::bounced)}, ImportFormat::generic, &batch);
+    run(news.store, [&](Transaction& tx) {
+        suppress(tx, std::get<EmailAddress>(check_address(ada, AddressRules{})), "asked by telephone",
+                 news.rules, news.moment());
+    });
+    news.undo(batch);
+    CHECK_FALSE(news.suppressed_as(ada, SuppressionReason::hard_bounce));
+    CHECK(news.suppressed_as(ada, SuppressionReason::admin));
 }
 
 TEST_CASE("what a later import says as well is the later one's to take back") {
