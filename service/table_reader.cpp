@@ -269,7 +269,7 @@ bool TableReader::next(std::vector<std::string_view>& cells) {
     if (!ndjson_) {
         if (!read_record()) return false;
         if (spans_.size() != header_.size()) {
-            return fail(line_, 0,
+            return fail(line_, static_cast<std::int64_t>(std::min(spans_.size(), header_.size()) + 1),
                         fmt::format("it has {} cells, but the header has {}", spans_.size(), header_.size()));
         }
         cells.resize(spans_.size());

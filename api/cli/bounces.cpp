@@ -315,7 +315,10 @@ Exit classify_bounces(const Bounces& verb) {
         const std::string name = service::printable(file);
         const auto read = read_mail(file);
         if (const auto* unreadable = std::get_if<Unreadable>(&read)) {
-            exit = fail(Exit::failed, fmt::format("cannot read {}: {}", name, unreadable->why));
+            std::error_code error;
+            const bool there = std::filesystem::exists(file, error);
+            exit = fail(there ? Exit::failed : Exit::not_found,
+                        fmt::format("cannot read {}: {}", name, unreadable->why));
             continue;
         }
         int number = 0;

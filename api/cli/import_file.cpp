@@ -63,7 +63,10 @@ ImportFile::ImportFile(const std::string& name) : name_(name == "-" ? stdin_name
         }
     }
     char first[4] = {};
-    if (pread(file_, first, sizeof first, 0) == 4 && std::memcmp(first, "PK\3\4", 4) == 0) open_archive();
+    const bool four = pread(file_, first, sizeof first, 0) == 4;
+    if (four &&
+        (std::memcmp(first, "PK\3\4", 4) == 0 || std::memcmp(first, "PK\5\6", 4) == 0))  // the latter: empty
+        open_archive();
 }
 
 ImportFile::~ImportFile() {

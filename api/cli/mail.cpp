@@ -12,10 +12,10 @@
 namespace zgoda::cli {
 namespace {
 
-std::int64_t count_due(service::Store& store) {
+service::OutboxCounts count(service::Store& store) {
     service::OutboxCounts counts;
     service::look(store, [&](service::Reader& reader) { counts = reader.outbox(clock_now()); });
-    return counts.due;
+    return counts;
 }
 
 bool stopped(service::Store& store) {
@@ -51,7 +51,7 @@ Exit mail(const Mail& options, const config::Settings& settings, const service::
     how.max_time = options.max_time.value_or(0) * service::second_ms;
     std::optional<Progress> progress;
     if (Progress::wanted() && !options.follow) {
-        const std::int64_t due = count_due(store);
+        const std::int64_t due = count(store).due;
         progress.emplace("mail", limit > 0 ? std::min(limit, due) : due);
         how.on_progress = [&progress](std::int64_t done) { progress->at(done); };
     }
@@ -65,7 +65,7 @@ Exit mail(const Mail& options, const config::Settings& settings, const service::
     }
 
     const mailer::Summary done = dispatcher.run(stop.token());
-    if (stopped(store) && count_due(store) > 0) {
+    if (stopped(store) && count(store).waiting > 0) {  // what a narrower pause holds is never due
         return fail(
             Exit::try_later,
             fmt::format("all letters are paused, {} wait; `zgoda mail status` tells why", done.waiting));

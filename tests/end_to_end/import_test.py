@@ -460,10 +460,11 @@ class Files(Importing):
         cases = {
             "not UTF-8": (own + good + b"a@example.org,\xff\xfe,weekly,confirmed,en,2024-01-01T00:00:00Z,,,,,\r\n", [line, b"column 2", b"UTF-8"]),
             "UTF-16": ("email,name\n".encode("utf-16"), [b"line 1", b"UTF-16"]),
-            "ragged": (own + good + b"a@example.org,x\r\n", [line, b"2 cells", b"11"]),
+            "ragged": (own + good + b"a@example.org,x\r\n", [line, b"column 3", b"2 cells", b"11"]),
             "an open quote": (own + good + b'"a@example.org,', [line, b"column 1", b"quote"]),
             "a huge cell": (own + good + b'a@example.org,"' + b"x" * 100_000_000 + b'"', [line, b"column 2", b"1 MiB"]),
             "a zip bomb": (bomb.getvalue(), [b"200 times"]),
+            "an empty zip": (b"PK\5\6" + bytes(18), [b"empty"]),
             "a damaged zip": (b"PK\3\4" + b"x" * 1000, [b"zip"]),
             "a column twice": (own.replace(b"name", b"email"), [b"line 1", b"column 2", b'"email"']),
             "no date": (own + good + b"a@example.org,,weekly,confirmed,en,yesterday,,,,,\r\n", [line, b"column 6", b"yesterday"]),

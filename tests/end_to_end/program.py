@@ -247,9 +247,11 @@ class Program:
                                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=preexec_fn)
 
     def is_ready(self):
+        ports = {self.port}
+        if self.settings["server_private_listen"].endswith(f":{self.private_port}"): ports.add(self.private_port)
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                return True
+            for port in ports: socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return True
         except OSError:
             return False
 

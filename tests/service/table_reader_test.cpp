@@ -97,8 +97,8 @@ TEST_CASE("what cannot be read is told with line and cell") {
     };
     const std::string long_cell(2 * 1024 * 1024, 'x');
     for (const auto& [bytes, sentence] : std::vector<Case>{
-             {"a,b\n1,2\n1\n", "3/0 it has 1 cells, but the header has 2"},
-             {"a,b\n1,2\n1,2,3\n", "3/0 it has 3 cells, but the header has 2"},
+             {"a,b\n1,2\n1\n", "3/2 it has 1 cells, but the header has 2"},
+             {"a,b\n1,2\n1,2,3\n", "3/3 it has 3 cells, but the header has 2"},
              {"a,b\n1,\"\n\n", "2/2 the quote that opens this cell is never closed"},
              {"a,b\n\"x\"y,1\n",
               "2/1 something follows the closing quote; a quote inside a cell is written "
