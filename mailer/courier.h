@@ -45,8 +45,8 @@ struct Outcome {
     };
     Kind kind = Kind::try_later;
     Scope scope = Scope::letter;
-    std::string
-        reply;  // the server's own words, or ours about what went wrong; printable, at most 500 octets
+    std::string reply;  // the server's own words, or ours about what went wrong: at most 500 octets, and
+                        // what is not printable made visible in them
     bool mailbox_unknown = false;  // refused because this mailbox or domain does not exist
 };
 

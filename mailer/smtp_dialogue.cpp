@@ -6,7 +6,6 @@
 #include "mailer/smtp_dialogue.h"
 
 #include <fmt/format.h>
-#include <unistr.h>
 
 #include <algorithm>
 #include <cstring>
@@ -14,6 +13,7 @@
 #include <stdexcept>
 
 #include "mailer/refusal.h"
+#include "service/story.h"
 
 namespace zgoda::mailer {
 namespace {
@@ -171,12 +171,13 @@ void Dialogue::answered() {
 }
 
 std::string printable(std::string_view s) {
-    std::string out(s.substr(0, 500));
-    const auto* octets = reinterpret_cast<const std::uint8_t*>(out.data());
-    while (const auto* bad = u8_check(octets, out.size())) out[static_cast<std::size_t>(bad - octets)] = '?';
-    for (char& c : out)
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
-    return out;
+    constexpr std::size_t longest = 500;
+    if (s.size() > longest) {
+        std::size_t end = longest;
+        while (end > 0 && (static_cast<unsigned char>(s[end]) & 0xC0) == 0x80) --end;  // no half characters
+        s = s.substr(0, end);
+    }
+    return service::printable(s);
 }
 
 bool needs_smtputf8(const Envelope& envelope) {

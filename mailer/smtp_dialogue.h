@@ -66,7 +66,8 @@ bool set_token(CURL*, const SmtpOptions&, char* error);
 // `tls_failures` counts handshakes that failed one after the other.
 Outcome judge(const Dialogue&, CURLcode, const char* error, int& tls_failures);
 
-// Servers may write anything; logs and terminals must not have to bear it.
+// Servers may write anything; logs and terminals must not have to bear it. The first 500 octets, as
+// service::printable shows them.
 std::string printable(std::string_view);
 
 bool needs_smtputf8(const Envelope&);

@@ -626,11 +626,22 @@ TEST_SUITE("smtp courier") {
         CHECK(server.count("CONNECT") == 0);
     }
 
-    TEST_CASE_TEMPLATE("what a server says is made printable and kept short", G, Plain, Pipelined) {
-        const typename G::Server server{{"RCPT", "550 \x1B[31mred\xFF\xC3 " + std::string(2000, 'x')}};
-        const Outcome outcome = deliver(server);
-        CHECK(outcome.reply.size() <= 500);
-        CHECK(outcome.reply.starts_with("550  [31mred?? xxx"));
+    TEST_CASE_TEMPLATE("what a server says is kept short, and what is hidden in it is shown", G, Plain,
+                       Pipelined) {
+        const typename G::Server server{
+            {"RCPT", "550 \x1B[31mred\xFF\xC3 \xE2\x80\xAEx\t" + std::string(2000, 'x')}};
+        SmtpOptions options = options_for(server);
+        std::string heard;
+        options.on_reply = [&heard](std::string_view line) { (heard += line) += "\n"; };
+        const Outcome outcome = make_smtp_courier(options)->deliver({envelope, message});
+        CHECK(outcome.reply.size() <= 600);
+        CHECK(outcome.reply.starts_with("550 \\u{1B}[31mred\\x{FF}\\x{C3} \\u{202E}x\\u{9}xxx"));
+        CHECK(heard.find("550 \\u{1B}[31mred") != std::string::npos);
+    }
+
+    TEST_CASE_TEMPLATE("what a server says is not cut in the middle of a character", G, Plain, Pipelined) {
+        const typename G::Server server{{"RCPT", "550 " + std::string(495, 'x') + "ї"}};
+        CHECK(deliver(server).reply == "550 " + std::string(495, 'x'));
     }
 
     TEST_CASE_TEMPLATE("a courier that goes does not wait for the reply to QUIT", G, Plain, Pipelined) {
