@@ -119,7 +119,7 @@ void do_again(Transaction& tx, const Person& person, const Act& act, const Rules
     Nonces nonces(moment.seed);
     switch (act.kind) {
         case Act::Kind::leave:
-            count.left += unsubscribe(tx, person, act.newsletter, rules, moment);
+            count.left += unsubscribe(tx, person, act.newsletter, rules, moment, Way::journal);
             return;
         case Act::Kind::come_back:
             come_back(tx, person, act, rules, nonces);

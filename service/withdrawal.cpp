@@ -14,7 +14,7 @@
 namespace zgoda::service {
 namespace {
 
-constexpr std::string_view ways[] = {"page", "one_click", "preferences", "admin"};
+constexpr std::string_view ways[] = {"page", "one_click", "preferences", "admin", "journal"};
 constexpr std::string_view reasons[] = {"too_many", "not_interesting", "never_asked", "other"};
 
 std::string_view word(Way way) {
@@ -224,19 +224,20 @@ int leave(Transaction& tx, Person& person, const std::optional<std::vector<Id>>&
     event.evidence = evidence_json(client.ip, client.user_agent);
     record(tx, rules.keys, std::move(event), now, nonces);
     settle(tx, person);
-    // An administrator may have reasons that no letter knows of.
-    if (leaving.way != Way::admin) enqueue_goodbye(tx, person, ended, rules, now, nonces);
+    // An administrator may have reasons that no letter knows of; what the journal knows was answered then.
+    if (leaving.way != Way::admin && leaving.way != Way::journal)
+        enqueue_goodbye(tx, person, ended, rules, now, nonces);
     return static_cast<int>(ended.size());
 }
 
 int unsubscribe(Transaction& tx, const Person& person, std::optional<Id> newsletter, const Rules& rules,
-                const Moment& moment) {
+                const Moment& moment, Way way) {
     Nonces nonces(moment.seed);
     std::optional<std::vector<Id>> which;
     if (newsletter) which = {*newsletter};
     Person copy = person;
     Leaving leaving;
-    leaving.way = Way::admin;
+    leaving.way = way;
     return leave(tx, copy, which, leaving, {}, rules, moment.now, nonces);
 }
 

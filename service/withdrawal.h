@@ -17,7 +17,13 @@
 namespace zgoda::service {
 
 // In which way she left; in the ledger by its name.
-enum class Way { page, one_click, preferences, admin };
+enum class Way {
+    page,
+    one_click,
+    preferences,
+    admin,
+    journal,  // some way or other, after the backup that was restored
+};
 
 // Why she left, if she says so: a closed set, in the ledger by its name.
 enum class LeavingReason { too_many, not_interesting, never_asked, other };
@@ -54,7 +60,8 @@ int leave(Transaction&, Person& person, const std::optional<std::vector<Id>>& ne
           const Client&, const Rules&, TimeMs now, Nonces&);
 
 // For the administrator: one newsletter, or all (nullopt). Returns how many subscriptions ended.
-int unsubscribe(Transaction&, const Person&, std::optional<Id> newsletter, const Rules&, const Moment&);
+int unsubscribe(Transaction&, const Person&, std::optional<Id> newsletter, const Rules&, const Moment&,
+                Way = Way::admin);
 
 // She reported a letter as unwanted: every subscription that is not over already is `complained`, and no
 // letter goes to her any more. A second time changes nothing. `letter`: the one that she reported.
