@@ -6,6 +6,7 @@
 #include <regex>
 
 #include "mailer/bounce_mail.h"
+#include "mailer/smtp_dialogue.h"
 
 namespace zgoda::mailer {
 namespace {
@@ -60,6 +61,19 @@ std::string status_in(std::string_view text) {
 // x.0.0 and x.1.0 say nothing that the class does not.
 bool says_little(std::string_view status) {
     return status.empty() || status.ends_with(".0.0") || status.ends_with(".1.0");
+}
+
+std::string one_line(std::string_view text) {
+    std::string out;
+    for (const char c : text.substr(0, longest_saying)) {
+        const bool white = c == ' ' || c == '\n' || c == '\t';
+        if (!white)
+            out += c;
+        else if (!out.empty() && out.back() != ' ')
+            out += ' ';
+    }
+    if (out.ends_with(' ')) out.pop_back();
+    return printable(out);
 }
 
 // One line of words alone.
@@ -141,7 +155,8 @@ struct Judge {
     }
 
     BouncedRecipient judge(std::string address, const Saying& saying) const {
-        BouncedRecipient result{std::move(address), "", reply_in(saying.server), Verdict::soft, false};
+        BouncedRecipient result{std::move(address), "",    reply_in(saying.server),
+                                Verdict::soft,      false, one_line(saying.server)};
         const std::string said = status_in(saying.server);
         result.status = saying.status;
         if (!said.empty() && (says_little(saying.status) || !says_little(said))) result.status = said;
@@ -288,7 +303,8 @@ Bounce complaint(const ReturnedMail& mail) {
     }
     if (readers.empty()) readers.emplace_back();
     const Verdict verdict = bounce.feedback_type == "not-spam" ? Verdict::none : Verdict::complaint;
-    for (const std::string& reader : readers) bounce.recipients.push_back({reader, "", "", verdict, false});
+    for (const std::string& reader : readers)
+        bounce.recipients.push_back({reader, "", "", verdict, false, ""});
     return bounce;
 }
 

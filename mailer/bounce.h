@@ -31,7 +31,8 @@ struct BouncedRecipient {
     std::string reply;    // SMTP: "550"; "" if none is given
     BounceVerdict verdict = BounceVerdict::none;
     bool perhaps_hard =
-        false;  // soft, but refused for good in words that nobody knows: hard at the second time
+        false;          // soft, but refused for good in words that nobody knows: hard at the second time
+    std::string words;  // the refusing server's own, on one line; printable; "" if none are given
 };
 
 struct Bounce {

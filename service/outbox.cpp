@@ -391,8 +391,8 @@ void refuse(Transaction& tx, const Person& person, Letter letter, const Rules& r
             Nonces& nonces) {
     record(tx, rules.keys,
            {EventKind::letter_refused, person.id,
-            fmt::format(R"({{"letter":{},"kind":"{}","message_id":{}}})", letter.id, word(letter.kind),
-                        json_string(letter.message_id)),
+            fmt::format(R"({{"letter":{},"kind":"{}","message_id":{}{}}})", letter.id, word(letter.kind),
+                        json_string(letter.message_id), letter.sent_at ? R"(,"came_back":true)" : ""),
             identity_json(person), fmt::format(R"({{"reply":{}}})", json_string(letter.reply))},
            now, nonces);
     if (letter.kind == LetterKind::confirmation) {

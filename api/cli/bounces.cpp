@@ -138,7 +138,8 @@ class Intake {
 
     void act(service::Id letter, service::Returned what, const mailer::BouncedRecipient& recipient) {
         const service::Moment moment{clock_now(), service::random_seed()};
-        const std::string reply = recipient.reply + (recipient.reply.empty() ? "" : " ") + recipient.status;
+        const std::string code = recipient.reply + (recipient.reply.empty() ? "" : " ") + recipient.status;
+        const std::string& reply = recipient.words.empty() ? code : recipient.words;
         service::BounceOutcome outcome{};
         service::run(store_, [&](service::Transaction& tx) {
             outcome = service::take_back(tx, letter, what, reply, rules_, moment);

@@ -97,6 +97,8 @@ class Bounces(World):
         path = self.sent_to("ada@kyiv.ua")
         self.assertIn("undeliverable 1", self.comes(notification(path)))
         self.assertEqual(self.status("ada@kyiv.ua"), "undeliverable")
+        for told in (self.zgoda.run("subscriber", "explain", "ada@kyiv.ua"), self.zgoda.run("consent", "show", "ada@kyiv.ua")):
+            self.assertRegex(told, r"(?s): 250 .*: 550 5\.1\.1 user unknown")
         self.assertEqual([file.name for file in (self.maildir / "cur").iterdir()], ["1.mail:2,S"])
         self.assertEqual(self.zgoda.run("bounces", "--maildir", str(self.maildir)), "")  # seen
 
