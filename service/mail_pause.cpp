@@ -1,5 +1,7 @@
 #include "service/mail_pause.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace zgoda::service {
@@ -7,9 +9,11 @@ namespace {
 
 using Scope = MailPause::Scope;
 
-bool paused(const std::vector<MailPause>& pauses, Scope scope, std::string_view name) {
-    return std::any_of(pauses.begin(), pauses.end(),
-                       [&](const MailPause& one) { return one.scope == scope && one.name == name; });
+const MailPause* find(const std::vector<MailPause>& pauses, Scope scope, std::string_view name) {
+    const auto found = std::find_if(pauses.begin(), pauses.end(), [&](const MailPause& one) {
+        return one.scope == scope && one.name == name;
+    });
+    return found == pauses.end() ? nullptr : &*found;
 }
 
 // Whom the letter goes to: of a change of address, one of its two ends.
@@ -32,20 +36,22 @@ std::vector<Id> newsletters_of(Reader& reader, const Letter& letter) {
     return ids;
 }
 
-bool held(Reader& reader, const Letter& letter, const std::vector<MailPause>& pauses) {
+// The pause of a domain or a newsletter that holds the letter; nullptr: none.
+const MailPause* holding(Reader& reader, const Letter& letter, const std::vector<MailPause>& pauses) {
     const auto any = [&](Scope scope) {
         return std::any_of(pauses.begin(), pauses.end(),
                            [scope](const MailPause& one) { return one.scope == scope; });
     };
     if (any(Scope::domain)) {
         const std::string addr_key = addr_key_of(reader, letter);
-        if (paused(pauses, Scope::domain, std::string_view(addr_key).substr(addr_key.rfind('@') + 1)))
-            return true;
+        const auto domain = std::string_view(addr_key).substr(addr_key.rfind('@') + 1);
+        if (const MailPause* one = find(pauses, Scope::domain, domain)) return one;
     }
-    if (!any(Scope::newsletter)) return false;
-    const std::vector<Id> ids = newsletters_of(reader, letter);
-    return std::any_of(ids.begin(), ids.end(),
-                       [&](Id id) { return paused(pauses, Scope::newsletter, std::to_string(id)); });
+    if (!any(Scope::newsletter)) return nullptr;
+    for (const Id id : newsletters_of(reader, letter)) {
+        if (const MailPause* one = find(pauses, Scope::newsletter, std::to_string(id))) return one;
+    }
+    return nullptr;
 }
 
 bool waits(const Letter& letter) {
@@ -56,11 +62,34 @@ bool waits(const Letter& letter) {
 }  // namespace
 
 bool mail_stopped(const std::vector<MailPause>& pauses) {
-    return paused(pauses, Scope::all, "") || paused(pauses, Scope::after_restore, "");
+    return find(pauses, Scope::all, "") != nullptr || find(pauses, Scope::after_restore, "") != nullptr;
+}
+
+std::string why_held(Reader& reader, const Letter& letter) {
+    if (!waits(letter)) return "";
+    const auto pauses = reader.mail_pauses();
+    if (find(pauses, Scope::after_restore, "") != nullptr)
+        return "held since a restore, until `zgoda mail resume --after-restore`";
+    if (find(pauses, Scope::all, "") != nullptr)
+        return "held by `zgoda mail pause` until `zgoda mail resume`";
+    const MailPause* one = holding(reader, letter, pauses);
+    if (one == nullptr) {  // the program that took it away has not come to this letter, or was stopped
+        return letter.due_at == held_due_at
+                   ? "held by a `zgoda mail pause` that has ended: pause and resume once more"
+                   : "";
+    }
+    if (one->scope == Scope::domain)
+        return fmt::format(
+            "held by `zgoda mail pause` of letters to {0} until `zgoda mail resume --domain {0}`", one->name);
+    const auto newsletters = reader.newsletters();
+    const Newsletter* newsletter = newsletters->find(Id{std::stoll(one->name)});
+    return fmt::format(
+        "held by `zgoda mail pause` of letters about {0} until `zgoda mail resume --newsletter {0}`",
+        newsletter == nullptr ? one->name : newsletter->slug);
 }
 
 bool hold(Transaction& tx, const Letter& letter, const std::vector<MailPause>& pauses) {
-    if (pauses.empty() || !held(tx, letter, pauses)) return false;
+    if (pauses.empty() || holding(tx, letter, pauses) == nullptr) return false;
     Letter aside = letter;
     aside.due_at = held_due_at;
     tx.update(aside);
@@ -80,7 +109,7 @@ Settled settle_pauses(Store& store, TimeMs now, const std::function<void()>& bet
             const auto pauses = reader.mail_pauses();
             const auto letters = reader.open_letters(due, after, page);
             for (const Letter& letter : letters) {
-                if ((letter.due_at == held_due_at) != held(reader, letter, pauses))
+                if ((letter.due_at == held_due_at) != (holding(reader, letter, pauses) != nullptr))
                     changed.push_back(letter.id);
             }
             seen = letters.size();
@@ -97,7 +126,7 @@ Settled settle_pauses(Store& store, TimeMs now, const std::function<void()>& bet
                     auto letter = tx.letter(changed[i]);
                     if (!letter || !waits(*letter)) continue;
                     const bool was = letter->due_at == held_due_at;
-                    const bool is = held(tx, *letter, pauses);
+                    const bool is = holding(tx, *letter, pauses) != nullptr;
                     if (was == is) continue;
                     letter->due_at = is ? held_due_at : now;
                     tx.update(*letter);

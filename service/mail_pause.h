@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -19,6 +20,10 @@ constexpr TimeMs held_due_at = 253'402'300'799'000;  // 9999-12-31T23:59:59Z
 
 // Is every letter stopped?
 bool mail_stopped(const std::vector<MailPause>&);
+
+// Which `zgoda mail pause` this letter waits for, and what lets it go, in English: "held by ... until ...";
+// "" if none does.
+std::string why_held(Reader&, const Letter&);
 
 // Puts the letter aside if one of these pauses holds it, and says whether it did. For lease().
 bool hold(Transaction&, const Letter&, const std::vector<MailPause>&);

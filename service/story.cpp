@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <map>
+#include <set>
 
 #include "service/budget.h"
+#include "service/mail_pause.h"
 #include "service/pending.h"
 
 namespace zgoda::service {
@@ -65,44 +68,78 @@ std::string tell(const Request& request, const Newsletters& newsletters) {
     return out + ".";
 }
 
-std::string tell(const Letter& letter, const Newsletters& newsletters) {
+// A reply that begins with a code is the server's own words; all others are the mailer's.
+bool is_of_server(std::string_view reply) {
+    const auto digit = [reply](std::size_t i) { return reply[i] >= '0' && reply[i] <= '9'; };
+    return reply.size() >= 3 && digit(0) && digit(1) && digit(2) &&
+           (reply.size() == 3 || reply[3] == ' ' || reply[3] == '-');
+}
+
+std::string tell_reply(const std::string& reply) {
+    if (reply.empty()) return "";
+    return fmt::format("; the {}: {}", is_of_server(reply) ? "server said" : "mailer noted", reply);
+}
+
+std::string tell_tries(const Letter& letter) {
+    if (letter.attempts > 0)
+        return fmt::format(" was put off {} time{}", letter.attempts, letter.attempts == 1 ? "" : "s") +
+               tell_reply(letter.reply);
+    return " was not handed over yet" + (letter.reply.empty() || is_of_server(letter.reply)
+                                             ? tell_reply(letter.reply)
+                                             : ": " + letter.reply);
+}
+
+// `accepted`: what the server said when it took the letter. `held`: why_held().
+std::string tell(const Letter& letter, const std::string& accepted, const std::string& held,
+                 const Newsletters& newsletters) {
     std::string out = fmt::format("{} letter {}", word(letter.kind), letter.id);
     if (!letter.newsletters.empty()) out += " about " + quoted_names(newsletters, letter.newsletters);
+    std::string due;
     switch (letter.state) {
         case LetterState::queued:
-            out += letter.budgeted ? fmt::format(" is queued, due {}", rfc3339(letter.due_at))
-                                   : fmt::format(" waits for the mail budget of this address until {}",
-                                                 rfc3339(letter.due_at));
+            if (!letter.budgeted)
+                out += " waits for the mail budget of this address";
+            else
+                out += " is queued";
+            due = letter.budgeted ? ", due " : " until ";
             break;
         case LetterState::leased:
-            out += " is being sent by a mailer";
+            out += " is being sent by a mailer" + tell_reply(letter.reply);
             break;
         case LetterState::sent:
-            out += fmt::format(" was sent {}", rfc3339(letter.sent_at.value_or(0)));
+            out += fmt::format(" was sent {}", rfc3339(letter.sent_at.value_or(0))) + tell_reply(accepted);
             break;
         case LetterState::deferred:
-            out +=
-                fmt::format(" was put off {} times, due again {}", letter.attempts, rfc3339(letter.due_at));
+            out += tell_tries(letter);
+            due = "; due again ";
             break;
         case LetterState::refused:
+            if (letter.sent_at) {  // the words of the mail that came back are told when it came
+                out += fmt::format(" was sent {}{}; later it came back", rfc3339(*letter.sent_at),
+                                   tell_reply(accepted));
+                break;
+            }
             out +=
                 letter.mailbox_unknown ? " was refused for good: no such mailbox" : " was refused for good";
+            out += tell_reply(letter.reply);
             break;
         case LetterState::uncertain:
-            out += fmt::format(" may have arrived, the connection was lost at the end; due again {}",
-                               rfc3339(letter.due_at));
+            out += " may have arrived, the connection was lost at the end" + tell_reply(letter.reply);
+            due = "; due again ";
             break;
         case LetterState::expired:
             out += letter.budgeted
                        ? " expired before it could be delivered"
                        : " lapsed: the mail budget of this address had no room for it within 72 hours";
+            out += tell_reply(letter.reply);
             break;
         case LetterState::cancelled:
-            out += " was cancelled, it had nothing left to say";
+            out += " was cancelled, it had nothing left to say" + tell_reply(letter.reply);
             break;
     }
+    if (!due.empty() && letter.due_at != held_due_at) out += due + rfc3339(letter.due_at);
+    if (!held.empty()) out += ", " + held;
     if (letter.suspect) out += "; its button was pressed as machines press, so the page asked once more";
-    if (!letter.reply.empty()) out += fmt::format("; the server said: {}", letter.reply);
     return out + fmt::format(". Message-ID <{}>", letter.message_id);
 }
 
@@ -131,6 +168,47 @@ boost::json::object parsed(const std::string& text) {
     return error || !value.is_object() ? boost::json::object() : value.as_object();
 }
 
+std::int64_t number_in(const boost::json::object& object, std::string_view key) {
+    const auto* value = object.if_contains(boost::json::string_view(key.data(), key.size()));
+    return value != nullptr && value->is_int64() ? value->as_int64() : 0;
+}
+
+constexpr std::string_view from_journal = "; known from the withdrawals journal when a backup was restored";
+
+// What the ledger knows of her letters.
+struct Posted {
+    std::map<Id, std::string> accepted;  // what the server said to those that it took
+    std::set<Id> kept;                   // those whose rows are there still, and tell more
+
+    std::string reply_to(Id letter) const {
+        const auto found = accepted.find(letter);
+        return found == accepted.end() ? std::string() : found->second;
+    }
+};
+
+// Letters whose rows are gone, and what came back. nullopt: the letter's own row tells it.
+std::optional<std::string> tell_letter(const Event& event, const boost::json::object& details,
+                                       const Posted& posted) {
+    const Id id = number_in(details, "letter");
+    const std::string reply = text_in(parsed(event.evidence), "reply");
+    if (event.kind == EventKind::bounced) {
+        const std::string slugs = slugs_in(details);
+        return fmt::format("letter {} came back{}{}{}.", id,
+                           reply.empty() ? "" : "; the returned mail said: ", reply,
+                           slugs.empty() ? "" : "; no more mail about " + slugs);
+    }
+    const std::string what = fmt::format("{} letter {}", text_in(details, "kind"), id);
+    if (event.kind == EventKind::letter_refused && posted.accepted.contains(id)) {
+        return fmt::format("{} came back and is given up{}{}.", what,
+                           reply.empty() ? "" : "; the returned mail said: ", reply);
+    }
+    if (posted.kept.contains(id)) return std::nullopt;
+    return fmt::format(
+        "{} was {}{}. Message-ID <{}>", what,
+        event.kind == EventKind::letter_sent ? "sent " + rfc3339(event.at) : "refused for good",
+        tell_reply(reply), text_in(details, "message_id"));
+}
+
 // What an import brought: newsletters with their status, and what the file says of her.
 std::string tell_import(const Event& event, const boost::json::object& details) {
     std::string what;
@@ -142,35 +220,41 @@ std::string tell_import(const Event& event, const boost::json::object& details) 
                                 text_in(one.as_object(), "status"));
         }
     }
-    const auto* batch = details.if_contains("batch");
-    std::string out =
-        fmt::format("imported by batch {}: {}", batch != nullptr && batch->is_int64() ? batch->as_int64() : 0,
-                    what.empty() ? "what the file knows of her" : what);
-    const boost::json::object file = parsed(event.identity);
-    for (const auto& [key, verb] :
-         {std::pair{"signed_up_at", "signed up"}, std::pair{"confirmed_at", "confirmed"},
-          std::pair{"unsubscribed_at", "left"}}) {
-        const std::string at = text_in(file, key);
-        if (!at.empty()) out += fmt::format("; the file says she {} {}", verb, at);
+    std::string out = fmt::format("imported by batch {}: {}", number_in(details, "batch"),
+                                  what.empty() ? "what the file knows of her" : what);
+    const boost::json::object file = parsed(event.identity), evidence = parsed(event.evidence);
+    struct Act {
+        const char *at, *ip, *verb;
+    };
+    for (const Act& act :
+         {Act{"signed_up_at", "signup_ip", "signed up"}, Act{"confirmed_at", "confirm_ip", "confirmed"},
+          Act{"unsubscribed_at", "", "left"}}) {  // where she left, no file says
+        const std::string at = text_in(file, act.at), ip = text_in(evidence, act.ip);
+        if (at.empty() && ip.empty()) continue;
+        out += fmt::format("; the file says she {}{}{}{}{}", act.verb, at.empty() ? "" : " ", at,
+                           ip.empty() ? "" : " from ", ip);
     }
-    if (const std::string ip = text_in(parsed(event.evidence), "ip"); !ip.empty()) out += " from " + ip;
     if (const std::string reason = text_in(details, "suppressed"); !reason.empty())
         out += fmt::format("; no more letters: {}", reason);
     return out + ".";
 }
 
 // What the ledger adds to requests and letters, which tell their own part. nullopt: nothing.
-std::optional<std::string> tell(const Event& event) {
+std::optional<std::string> tell(const Event& event, const Posted& posted) {
     const boost::json::object details = parsed(event.details);
     const std::string slugs = slugs_in(details);
     const std::string method = text_in(details, "method");
     const std::string ip = text_in(parsed(event.evidence), "ip");
     const std::string from = ip.empty() ? "" : " from " + ip;
+    const bool replayed = method == "journal" || text_in(details, "by") == "journal";
+    const std::string_view by_journal = replayed ? from_journal : "";
     switch (event.kind) {
         case EventKind::signup_requested:
+            return std::nullopt;
         case EventKind::letter_sent:
         case EventKind::letter_refused:
-            return std::nullopt;
+        case EventKind::bounced:
+            return tell_letter(event, details, posted);
         case EventKind::confirmed:
             return fmt::format("confirmed {} by {}{}.", slugs, method, from);
         case EventKind::declined:
@@ -180,12 +264,16 @@ std::optional<std::string> tell(const Event& event) {
                                                     slugs.empty() ? "nothing was pending" : slugs)
                                       : fmt::format("declined {}{}.", slugs, from);
         case EventKind::withdrawn:
+            if (replayed) return fmt::format("left {}{}.", slugs, by_journal);
+            if (method == "import")  // the reason is the administrator's
+                return fmt::format("left {} by import, batch {}; the reason given: {}.", slugs,
+                                   number_in(details, "batch"), text_in(details, "reason"));
             return fmt::format("left {} by {}{}{}.", slugs, method, from,
                                details.contains("reason")
                                    ? fmt::format("; her reason: {}", text_in(details, "reason"))
                                    : std::string());
         case EventKind::withdrawal_undone:
-            return fmt::format("took back leaving {}{}.", slugs, from);
+            return fmt::format("took back leaving {}{}{}.", slugs, from, by_journal);
         case EventKind::paused:
             return fmt::format("paused {} until {}{}.", slugs, text_in(details, "until"), from);
         case EventKind::resumed:
@@ -199,14 +287,14 @@ std::optional<std::string> tell(const Event& event) {
                                text_in(identity, "old"), text_in(identity, "new"), from);
         }
         case EventKind::suppressed:
-            return fmt::format("no more letters: {}.", text_in(details, "reason"));
+            return fmt::format("no more letters: {}{}.", text_in(details, "reason"), by_journal);
         case EventKind::unsuppressed:
-            return fmt::format("letters allowed again: {}.", text_in(details, "reason"));
+            return fmt::format("letters allowed again: {}{}.", text_in(details, "reason"), by_journal);
         case EventKind::lapsed:
             return fmt::format(
                 "a request lapsed: {}.",
                 text_in(details, "why") == "budget" ? "the mail budget had no letter for it within 72 hours"
-                : text_in(details, "why") == "refused" ? "its letter was refused for good"
+                : text_in(details, "why") == "refused" ? "its letter was refused or came back"
                                                        : "its letter could not be delivered in time");
         case EventKind::imported:
             return tell_import(event, details);
@@ -271,11 +359,22 @@ Story story(Reader& reader, std::string_view addr_key, const Rules& rules, TimeM
         for (const Request& request : reader.requests_of(out.person->id)) {
             out.lines.push_back({request.asked_at, tell(request, *newsletters)});
         }
-        for (const Letter& letter : reader.letters_of(out.person->id)) {
-            out.lines.push_back({letter.sent_at.value_or(letter.created_at), tell(letter, *newsletters)});
+        const auto events = reader.events_of(out.person->id);
+        Posted posted;
+        for (const Event& event : events) {
+            if (event.kind == EventKind::letter_sent)
+                posted.accepted[number_in(parsed(event.details), "letter")] =
+                    text_in(parsed(event.evidence), "reply");
         }
-        for (const Event& event : reader.events_of(out.person->id)) {
-            if (auto sentence = tell(event)) out.lines.push_back({event.at, std::move(*sentence)});
+        for (const Letter& letter : reader.letters_of(out.person->id)) {
+            posted.kept.insert(letter.id);
+            out.lines.push_back(
+                {letter.sent_at.value_or(letter.created_at),
+                 tell(letter, letter.state == LetterState::sent ? letter.reply : posted.reply_to(letter.id),
+                      why_held(reader, letter), *newsletters)});
+        }
+        for (const Event& event : events) {
+            if (auto sentence = tell(event, posted)) out.lines.push_back({event.at, std::move(*sentence)});
         }
         const auto spent = reader.budget(out.person->abuse_key);
         if (!spent.empty()) {

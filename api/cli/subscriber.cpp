@@ -9,6 +9,7 @@
 #include "service/desk.h"
 #include "service/desk_json.h"
 #include "service/ledger.h"
+#include "service/mail_pause.h"
 #include "service/signup.h"
 #include "service/story.h"
 
@@ -149,12 +150,18 @@ Exit subscriber_resend(const SubscriberResend& options, const service::Rules& ru
     const service::Moment moment{clock_now(), service::random_seed()};
     const std::string who = admin_name();
     bool known = false;
+    std::string held;
     service::Resent resent = service::Resent::nothing_pending;
     service::run(store, [&](service::Transaction& tx) {
         const auto person = tx.person_by_key(address->addr_key);
         known = person.has_value();
         if (!known) return;
         resent = service::resend(tx, person->id, "", options.over_budget, rules, moment);
+        held.clear();
+        for (const service::Letter& letter : tx.letters_of(person->id)) {
+            if (letter.kind != service::LetterKind::confirmation) continue;
+            if (const std::string why = service::why_held(tx, letter); !why.empty()) held = ", " + why;
+        }
         if (resent == service::Resent::queued || resent == service::Resent::waits_for_budget) {
             service::audit(tx, who, "subscriber resend",
                            boost::json::serialize(boost::json::object{{"person", person->id},
@@ -178,12 +185,13 @@ Exit subscriber_resend(const SubscriberResend& options, const service::Rules& ru
     if (!known) return nobody(*address);
     switch (resent) {
         case service::Resent::queued:
-            fmt::print("the letter is queued\n");
+            fmt::print("the letter is queued{}\n", held);
             return Exit::done;
         case service::Resent::waits_for_budget:
             fmt::print(
                 "the letter waits: her mail budget allows none now; --over-budget --reason TEXT sends it "
-                "anyway\n");
+                "anyway{}\n",
+                held);
             return Exit::done;
         case service::Resent::nothing_pending:
             return fail(Exit::failed,

@@ -275,9 +275,23 @@ TEST_SUITE("subscriber") {
         const Said said = said_by([&] {
             return subscriber_resend({"ada@example.org", true, "asked by telephone"}, room.rules, room.store);
         });
-        CHECK(contains(said.out, "queued"));
+        CHECK(said.out == "the letter is queued\n");
         CHECK(contains(room.store.tables.ledger.back().details, "asked by telephone"));
         CHECK(said_by([&] { return consent_verify({}, room.keys, room.store); }).exit == Exit::done);
+    }
+
+    TEST_CASE("resend says that a pause holds the letter") {
+        Newsroom room({"daily"});
+        room.sign_up("ada@example.org", "daily");
+        room.store.tables.letters.begin()->second.state = service::LetterState::sent;
+        service::run(room.store, [](service::Transaction& tx) {
+            tx.add(service::MailPause{service::MailPause::Scope::domain, "example.org", 0});
+        });
+        const Said said = said_by([&] {
+            return subscriber_resend({"ada@example.org", true, "asked by telephone"}, room.rules, room.store);
+        });
+        CHECK(
+            contains(said.out, "the letter is queued, held by `zgoda mail pause` of letters to example.org"));
     }
 }
 

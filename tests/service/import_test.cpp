@@ -154,9 +154,18 @@ TEST_CASE("a person comes with what the file shows, into the ledger with its pro
     CHECK(news.store.tables.wordings.at(basis.id).text == news.plan.basis);
     CHECK_FALSE(news.verify_chain().problem);
     CHECK(news.explained(ada).find(": weekly (confirmed); the file says she signed up " +
-                                   rfc3339(*row.signed_up_at)) != std::string::npos);
+                                   rfc3339(*row.signed_up_at) +
+                                   " from 192.0.2.1; the file says she confirmed " +
+                                   rfc3339(*row.confirmed_at) + " from 192.0.2.2.") != std::string::npos);
+    ImportRow left = Newsroom::row("left@example.org", S::unsubscribed);
+    left.unsubscribed_at = news.now - day_ms;
+    left.confirm_ip = "192.0.2.3";  // where she confirmed once
+    CHECK(news.import({left}) == "imported");
+    CHECK(news.explained("left@example.org")
+              .find("; the file says she confirmed from 192.0.2.3; the file says she left " +
+                    rfc3339(*left.unsubscribed_at) + ".") != std::string::npos);
     CHECK(news.import({Newsroom::row(ada)}) == "unchanged");
-    CHECK(news.events().size() == 1);
+    CHECK(news.events().size() == 2);
 }
 
 TEST_CASE("rows that cannot be are refused, with why") {
@@ -478,6 +487,8 @@ TEST_CASE("who left elsewhere leaves here, and nobody is brought in") {
     CHECK(news.status(ada, "daily") == "unsubscribed");
     CHECK(news.count(EventKind::withdrawn) == 1);
     CHECK(news.events().back().details.find("left at the sender") != std::string::npos);
+    CHECK(news.explained(ada).find(" by import, batch ") != std::string::npos);
+    CHECK(news.explained(ada).find("; the reason given: left at the sender.") != std::string::npos);
     CHECK(news.import({Newsroom::row(ada)}) == "unchanged");
 }
 
