@@ -64,6 +64,8 @@
         const link = /^https?:/.test(consent.privacy_url) && make('a', {href: consent.privacy_url}, texts.privacy);
         return [consent.text, ...link ? [' ', link] : []];
     };
+    const same = (all) => all.every(({consent: {text, privacy_url}}) => text == all[0].consent.text && privacy_url == all[0].consent.privacy_url);
+    const consents = (all) => all.map(({slug, consent}) => make('input', {type: 'hidden', name: `consent[${slug}]`, value: consent.id}));
 
     // Says something beside a control; an alarm with its `invalid` control marks that as wrong and leads to it.
     let ids = 0;
@@ -228,10 +230,17 @@
         if (!email) return;
         const load = () => describe(options.slugs[0] || '', options.locale);
         const place = form.querySelector('[data-zgoda-consent]');
-        if (place) load().then((words) => {
-            place.replaceChildren(...wording(words));
-            form.append(make('input', {type: 'hidden', name: 'consent', value: words.consent.id}));
-        }).catch(() => {});
+        // What the form can ask for, ticked or not: each has a wording, and those that say the same share one.
+        const agree = async () => {
+            const own = [...form.querySelectorAll(asked)].flatMap((one) => [...one.options || [one]].map(({value}) => value));
+            const {locale} = await load();
+            const slugs = [...new Set(own.length ? own : options.slugs)].filter(Boolean);
+            const all = (await Promise.all(slugs.map((slug) => describe(slug, locale).catch(() => null)))).filter(Boolean);
+            place.replaceChildren(...same(all) ? wording(all[0]) :
+                all.flatMap((one, i) => [...i ? [make('br')] : [], `${one.name}: `, ...wording(one)]));
+            form.append(...consents(all));
+        };
+        if (place) agree().catch(() => {});
         attend(form, email, options, load);
     };
 
@@ -246,14 +255,14 @@
         const id = `zgoda-${++ids}`;
         const star = () => make('span', {'aria-hidden': 'true'}, ' *');
         const form = make('form', {class: 'zgoda', lang: first.locale, dir: first.dir, novalidate: ''});
-        const same = open.every((one) => one.consent.text == open[0].consent.text && one.consent.privacy_url == open[0].consent.privacy_url);
+        const alike = same(open);
         const choice = (attributes, ...content) =>
             make('label', {class: 'zgoda-choice'}, make('input', {type: 'checkbox', ...attributes}), make('span', {}, ...content));
         if (all.length > 1) {
             const choices = open.map((one) => one.fields.some((field) => field.required) ?
                 make('p', {}, make('a', {href: new URL(`newsletters/${one.slug}?locale=${one.locale}`, base)}, one.name)) :
                 choice({name: 'newsletters', value: one.slug}, one.name,
-                       ...same ? [] : [make('span', {class: 'zgoda-small'}, ' ', ...wording(one))]));
+                       ...alike ? [] : [make('span', {class: 'zgoda-small'}, ' ', ...wording(one))]));
             form.append(make('fieldset', {}, make('legend', {}, texts.choose), ...choices));
         }
         const email = input({id: `${id}-email`, name: 'email', inputmode: 'email', autocomplete: 'email', required: ''});
@@ -268,8 +277,8 @@
             make('div', {class: 'zgoda-row'}, email, make('button', {}, texts.subscribe)),
             make('p', {class: 'zgoda-trap', 'aria-hidden': 'true'},
                 make('label', {}, texts.leave_empty, input({name: 'website', tabindex: -1, autocomplete: 'off'}))),
-            ...open.map(({slug, consent}) => make('input', {type: 'hidden', name: `consent[${slug}]`, value: consent.id})),
-            ...same ? [make('p', {class: 'zgoda-small'}, ...wording(open[0]))] : [],
+            ...consents(open),
+            ...alike ? [make('p', {class: 'zgoda-small'}, ...wording(open[0]))] : [],
             make('p', {class: 'zgoda-small'}, texts.required));
         place.replaceChildren(form);
         form.toggleAttribute('data-zgoda-on', true);

@@ -184,6 +184,29 @@ test('a form for several newsletters wants a tick, and asks for the ticked ones'
     await done();
 });
 
+test('a form of the page shows the wording of each of its newsletters, and sends the one of what is ticked', async () => {
+    room.run('newsletter', 'edit', 'war-notes', '--consent', 'War is not for children.');
+    const {page, requests, done} = await room.reader();
+    await page.goto(room.article('wordings', `<form data-zgoda="war-notes"><label>Email <input name="email"></label>
+        <label><input type="checkbox" name="newsletters" value="war-notes"> War</label>
+        <label><input type="checkbox" name="newsletters" value="opinion"> Opinions</label>
+        <p data-zgoda-consent></p><button>Go</button></form>`));
+    await page.getByText('War Notes: War is not for children.').waitFor();
+    await page.getByText(/Opinion: By subscribing I agree/).waitFor();
+    await page.getByLabel('Email').fill('wordings@example.org');
+    await page.getByLabel('Opinions').check();
+    await page.getByRole('button', {name: 'Go'}).click();
+    await page.getByText('Thank you for signing up').waitFor();
+    const sent = new URLSearchParams(posts(requests).at(-1).postData());
+    assert.deepEqual(sent.getAll('newsletters'), ['opinion']);
+    assert.equal(sent.get('consent'), null);
+    assert.match(sent.get('consent[opinion]'), /^[0-9a-f]{32}$/);
+    assert.notEqual(sent.get('consent[opinion]'), sent.get('consent[war-notes]'));
+    assert.equal(room.status('wordings@example.org', 'opinion'), 'pending');
+    await done();
+    room.run('newsletter', 'edit', 'war-notes', '--consent', '');
+});
+
 test('fields of the newsletter are drawn, and what is wrong with one stands beside it', async () => {
     room.run('newsletter', 'edit', 'business-week', '--fields', 'company:required:40,born:date,member:boolean',
              '--labels.company', 'Where do you work?');
