@@ -50,9 +50,33 @@ bool suppressed(Reader& reader, std::string_view addr_key, const Keyring& keys, 
     return false;
 }
 
+namespace {
+
+std::string veiled_key(const std::string& abuse_key, const Keyring& keys) {
+    return "erased:" + to_hex(hmac(*keys.key(keys.oldest(), KeyUse::budget), "address " + abuse_key));
+}
+
+std::vector<BudgetEntry> merged(std::vector<BudgetEntry> history, const std::vector<BudgetEntry>& veiled) {
+    history.insert(history.end(), veiled.begin(), veiled.end());
+    std::stable_sort(history.begin(), history.end(),
+                     [](const BudgetEntry& a, const BudgetEntry& b) { return a.at < b.at; });
+    return history;
+}
+
+}  // namespace
+
+void veil_budget(Transaction& tx, const std::string& abuse_key, const Rules& rules) {
+    const auto history = tx.budget(abuse_key);
+    if (history.empty()) return;
+    const std::string key = veiled_key(abuse_key, rules.keys);
+    tx.set_budget(key, merged(history, tx.budget(key)));
+    tx.set_budget(abuse_key, {});
+}
+
 TimeMs budget_allows_at(Reader& reader, const Person& person, const std::string& network, const Rules& rules,
                         TimeMs now) {
-    const auto history = reader.budget(person.abuse_key);
+    const auto history =
+        merged(reader.budget(person.abuse_key), reader.budget(veiled_key(person.abuse_key, rules.keys)));
     if (history.empty()) return now;
     return next_allowed(history, rules.per_address, network_hash(rules.keys, network), now);
 }
@@ -60,10 +84,13 @@ TimeMs budget_allows_at(Reader& reader, const Person& person, const std::string&
 bool pay(Transaction& tx, const Person& person, Letter& letter, const std::string& network,
          const Rules& rules, TimeMs now) {
     const std::uint64_t cause = network_hash(rules.keys, network);
-    const auto history = tx.budget(person.abuse_key);
+    const std::string veiled = veiled_key(person.abuse_key, rules.keys);
+    const auto from_before = tx.budget(veiled);
+    const auto history = merged(tx.budget(person.abuse_key), from_before);
     if (next_allowed(history, rules.per_address, cause, now) > now) return false;
     if (!rules.per_address.empty())
         tx.set_budget(person.abuse_key, spend(history, rules.per_address, cause, now));
+    if (!from_before.empty()) tx.set_budget(veiled, {});
     letter.budgeted = true;
     letter.network = network;
     letter.due_at = std::min(letter.due_at, now);

@@ -41,6 +41,9 @@ void enqueue_goodbye(Transaction&, const Person&, const std::vector<Id>& newslet
 // Pays for a letter that waits for the budget, if it allows one to this network now. Changes the letter, not
 // its row.
 bool pay(Transaction&, const Person&, Letter&, const std::string& network, const Rules&, TimeMs now);
+// Somebody who is erased had asked for letters to this address, which nobody here has: what it was sent goes
+// on counting, under a keyed hash in place of the address, so that erasing oneself makes no room for more.
+void veil_budget(Transaction&, const std::string& abuse_key, const Rules&);
 TimeMs budget_allows_at(Reader&, const Person&, const std::string& network, const Rules&, TimeMs now);
 
 // If the person has open requests without a letter, and no confirmation is under way: enqueues one for them.

@@ -124,6 +124,14 @@ Undoing open_undo(Reader& reader, std::string_view text, const Rules& rules, Tim
     return one;
 }
 
+// What is counted under the other end of a change of address of somebody who has just been erased; nothing
+// proves that one which she only asked for was hers.
+void forget_budget(Transaction& tx, const AddressChange::End& end, bool proven, const Rules& rules) {
+    if (tx.person_by_key(end.addr_key) || tx.person_by_key(end.abuse_key)) return;  // it is somebody else's
+    if (!proven) veil_budget(tx, end.abuse_key, rules);
+    for (const char* counted : {"", "preferences:", "code:"}) tx.set_budget(counted + end.abuse_key, {});
+}
+
 // What she had asked for and not yet confirmed asks again. The links of the letters that went out for it have
 // ended, but lead to a fresh one.
 void reopen_requests(Transaction& tx, const Person& person, TimeMs left_at, const Rules& rules, TimeMs now,
@@ -319,7 +327,8 @@ void erase(Transaction& tx, const Person& person, const Rules& rules, const Mome
            bool never_again) {
     Nonces nonces(moment.seed);
     std::vector<std::string> addresses{person.addr_key};  // that imports may still know her by
-    for (const AddressChange& change : tx.address_changes_of(person.id)) {
+    const std::vector<AddressChange> changes = tx.address_changes_of(person.id);
+    for (const AddressChange& change : changes) {
         if (!change.done_at) continue;
         addresses.push_back(change.from.addr_key);
         addresses.push_back(change.to.addr_key);
@@ -328,6 +337,10 @@ void erase(Transaction& tx, const Person& person, const Rules& rules, const Mome
     if (never_again) journal(tx, person, "never again", rules, moment.now);
     tx.erase_person(person.id);
     for (const char* counted : {"preferences:", "code:"}) tx.set_budget(counted + person.abuse_key, {});
+    for (const AddressChange& change : changes) {
+        if (change.done_at) forget_budget(tx, change.from, true, rules);
+        forget_budget(tx, change.to, change.done_at.has_value(), rules);
+    }
     const auto remember = [&](const std::string& address, SuppressionReason reason) {
         Suppression memory = suppression_keys(rules.keys, address).front();
         memory.reason = reason;

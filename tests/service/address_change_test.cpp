@@ -85,6 +85,45 @@ TEST_SUITE("a change of address") {
         }
     }
 
+    TEST_CASE("leaves no address behind when she is erased") {
+        const auto left = [](Moving& world, const std::string& address) {
+            return std::any_of(world.store.tables.budget.begin(), world.store.tables.budget.end(),
+                               [&](const auto& one) { return one.first.find(address) != std::string::npos; });
+        };
+        {
+            Moving world;
+            world.ask_change(world.link, "new@kyiv.ua");
+            REQUIRE(left(world, "new@kyiv.ua"));
+            world.erase_me(world.link);
+            CHECK_FALSE(left(world, "@kyiv.ua"));
+            // But what was sent there counts: erasing oneself makes no room for more letters to others.
+            world.sign_up("new@kyiv.ua", {"daily"});
+            CHECK(world.deliver().empty());
+            world.now += day_ms;
+            CHECK(world.deliver().size() == 1);
+        }
+        {
+            Moving world;
+            world.moved();
+            REQUIRE(left(world, "preferences:old@kyiv.ua"));
+            world.now += hour_ms;
+            const std::string link = world.preferences_of("new@kyiv.ua");
+            world.ask_change(link, "third@kyiv.ua");
+            world.erase_me(link);
+            CHECK_FALSE(left(world, "@kyiv.ua"));
+        }
+    }
+
+    TEST_CASE("leaves what is counted of somebody else alone when she is erased") {
+        Moving world;
+        world.ask_for_link("new@kyiv.ua");
+        world.ask_change(world.link, "new@kyiv.ua");
+        world.sign_up("new@kyiv.ua", {"daily"});
+        world.erase_me(world.link);
+        CHECK(world.store.tables.budget.contains("new@kyiv.ua"));
+        CHECK(world.store.tables.budget.contains("preferences:new@kyiv.ua"));
+    }
+
     TEST_CASE("ends her open links, but not those to unsubscribe") {
         Moving world;
         world.sign_up("old@kyiv.ua", {"culture"});
