@@ -385,7 +385,14 @@ ConfirmationOutcome confirm_by_browser(Transaction& tx, std::string_view token, 
     if (own == nullptr) return outcome;
     outcome.confirmed_now =
         confirm_request(tx, one->person, one->letter, *own, "browser", client, rules, moment);
-    if (!outcome.confirmed_now.empty()) tell_confirmed(outcome, *tx.newsletters(), moment.now);
+    if (outcome.confirmed_now.empty()) return outcome;
+    tell_confirmed(outcome, *tx.newsletters(), moment.now);
+    // What was asked for elsewhere is still hers to answer.
+    ConfirmationView rest = show_confirmation(tx, token, rules, moment.now);
+    if (rest.kind == ConfirmationView::Kind::open) {
+        outcome.view.kind = rest.kind;
+        outcome.view.offers = std::move(rest.offers);
+    }
     return outcome;
 }
 

@@ -87,6 +87,7 @@ ConfirmationOutcome confirm(Transaction&, std::string_view token, const Press&, 
 
 // The browser that signed up on a page of ours is spared the button: it knows the secret (hex) whose SHA-256
 // went with its request. Confirms that request alone, if the letter names it; anything else changes nothing.
+// If the letter's page has more to offer it comes again (`open`), with what was confirmed in `has`.
 ConfirmationOutcome confirm_by_browser(Transaction&, std::string_view token, std::string_view secret,
                                        const Client&, const Rules&, const Moment&);
 

@@ -54,7 +54,8 @@ std::string paused(const Site& site, const std::string& locale, service::TimeMs 
                          {{"date", site.rules.texts.date(locale, until)}});
 }
 
-Response offer(const Site& site, const std::string& token, const ConfirmationView& view, const Asked& asked) {
+Response offer(const Site& site, const std::string& token, const ConfirmationView& view, bool just_now,
+               const Asked& asked) {
     Frame frame = frame_of(site, 200, view.locale, view.resumes ? "page.resume_title" : "page.confirm_title");
     frame.script = true;
     PageData data;
@@ -65,6 +66,12 @@ Response offer(const Site& site, const std::string& token, const ConfirmationVie
     data.set("action", link("/confirm", token));
     data.set("nonce", service::page_nonce(bound_to(token, asked.once_more), site.now(), site.rules.keys));
     data.set("asked", asked.before);
+    if (just_now) {
+        std::string names;
+        for (const auto& one : view.has) names += (names.empty() ? "" : ", ") + one.name;
+        put(data, "notice",
+            service::fill(site.text(view.locale, "page.confirmed_some"), {{"newsletters", names}}));
+    }
     if (!asked.problem.empty()) put(data, "problem", site.text(view.locale, asked.problem));
     data.set("choose", site.text(view.locale, "page.choose"));
     PageData offers(PageData::type::list);
@@ -136,7 +143,7 @@ Response confirmation_page(const Request& request, const Site& site, const std::
         case Kind::expired:
             return expired_link(request, site, token, view);
         case Kind::open:
-            return offer(site, token, view, asked);
+            return offer(site, token, view, just_now, asked);
         case Kind::confirmed:
             return confirmed(site, view, just_now);
         case Kind::declined:

@@ -432,6 +432,24 @@ TEST_SUITE("the browser that signed up on our own page") {
         }
     }
 
+    TEST_CASE("is offered what was asked for elsewhere, after its own") {
+        Newsroom room;
+        room.sign_up("ada@example.org", {"weekly"}, service::lviv);
+        const Response page = opened(room, "https://letters.example", "same-origin", secret);
+        CHECK(room.status("ada@example.org", "daily") == "confirmed");
+        CHECK(room.status("ada@example.org", "weekly") == "pending");
+        CHECK(contains(page.body, "role=\"status\">You are subscribed: The daily."));
+        CHECK(contains(page.body, "data-confirm data-asked"));
+        CHECK(contains(page.body, "value=\"weekly\""));
+        CHECK_FALSE(contains(page.body, "value=\"daily\""));
+        const std::size_t at = page.body.find("/confirm?t=");
+        const std::string link = page.body.substr(at, page.body.find('"', at) - at);
+        const Response rest =
+            room.submit_form(link, {{"nonce", hidden(page, "nonce")}, {"newsletter", "weekly"}});
+        CHECK(contains(rest.body, "<h1>You are subscribed"));
+        CHECK(room.status("ada@example.org", "weekly") == "confirmed");
+    }
+
     TEST_CASE("is not believed from elsewhere") {
         for (const auto& [origin, site] : {std::pair{"https://news.example", "cross-site"}, std::pair{"", ""},
                                            std::pair{"null", "cross-site"}, std::pair{"null", ""}}) {

@@ -331,7 +331,9 @@ TEST_SUITE("the browser that signed up") {
         AtHome world;
         const auto outcome = world.open_with(secret);
         CHECK(outcome.confirmed_now == std::vector<Id>{world.id_of("daily")});
-        CHECK(outcome.view.kind == Kind::confirmed);
+        REQUIRE(outcome.view.has.size() == 1);
+        CHECK(outcome.view.kind == Kind::open);  // the rest is still hers to answer
+        CHECK(ticked(outcome.view) == Slugs{"weekly"});
         CHECK(world.status("ada@kyiv.ua", "daily") == "confirmed");
         CHECK(world.status("ada@kyiv.ua", "weekly") == "pending");
         CHECK(world.events().back().details.find(R"("method":"browser")") != std::string::npos);
