@@ -1,5 +1,6 @@
 #include "api/http/preference_pages.h"
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <charconv>
 #include <memory>
@@ -271,6 +272,13 @@ Post read_post(const Request& request, const Site& site, const std::string& toke
     return post;
 }
 
+// What the page's own options say.
+bool is_act(const std::string& what) {
+    if (what == "keep" || what == "leave" || what == "resume") return true;
+    return std::any_of(service::pause_weeks.begin(), service::pause_weeks.end(),
+                       [&](int weeks) { return what == "pause_" + std::to_string(weeks); });
+}
+
 std::vector<service::Choice> choices_of(const Post& post, const service::Newsletters& newsletters) {
     using What = service::Choice::What;
     std::vector<service::Choice> choices;
@@ -304,6 +312,14 @@ std::vector<service::Choice> choices_of(const Post& post, const service::Newslet
 }
 
 asio::awaitable<Response> save(Request& request, const Site& site, std::string token, Post post) {
+    if (!std::all_of(post.changes.begin(), post.changes.end(),
+                     [](const auto& change) { return is_act(change.second); })) {
+        Said said;
+        said.status = 422;
+        said.problem = "page.again";
+        auto page = co_await show_settings(request, site, token, said);
+        co_return page;
+    }
     const auto outcome = std::make_shared<service::PreferencesOutcome>();
     const service::Moment moment{site.now(), service::random_seed()};
     service::Store::Work work = [outcome, token, post, moment, client = client_of(request),
@@ -406,15 +422,17 @@ asio::awaitable<Response> erase(Request& request, const Site& site, std::string 
         co_return page;
     }
     const auto outcome = std::make_shared<Kind>();
+    const auto language = std::make_shared<std::string>();
     const service::Moment moment{site.now(), service::random_seed()};
-    service::Store::Work work = [outcome, token, never_again = post.never_again, moment,
+    service::Store::Work work = [outcome, language, token, never_again = post.never_again, moment,
                                  &rules = site.rules](service::Transaction& transaction) {
+        *language = service::open_preferences(transaction, token, rules, moment.now).person.locale;
         *outcome = service::erase_by_preferences(transaction, token, never_again, rules, moment);
     };
     const auto result = co_await submit(site.store, std::move(work));
     if (result.commit != service::Commit::done) co_return unavailable(request, site, result);
     if (*outcome != Kind::open) co_return closed(request, site, *outcome);
-    const std::string locale = reader_language(request, site);
+    const std::string& locale = *language;
     Message message;
     message.paragraphs = {site.text(locale, "preferences.erased_lead")};
     if (post.never_again) message.paragraphs.push_back(site.text(locale, "preferences.erased_never"));

@@ -249,6 +249,21 @@ TEST_SUITE("the preferences page") {
         CHECK(room.status("ada@kyiv.ua", "weekly") == "confirmed");
     }
 
+    TEST_CASE("saves nothing if it is asked for what it does not offer") {
+        Settings room;
+        room.reader("ada@kyiv.ua", {"daily", "weekly"});
+        for (const char* act : {"pause_999", "pause_2x", "pause_", "pause_-2", "burn", ""}) {
+            const int commits = room.store.commits;
+            const Response page = room.press(
+                room.link,
+                {{"action", "save"}, {"do[daily]", act}, {"do[weekly]", "leave"}, {"locale", "uk"}});
+            CHECK(page.status == 422);
+            CHECK(contains(page.body, "role=\"alert\""));
+            CHECK(room.store.commits == commits);
+        }
+        CHECK(room.status("ada@kyiv.ua", "weekly") == "confirmed");
+    }
+
     TEST_CASE("asks to look again when a wording has changed meanwhile") {
         Settings room;
         room.reader();
@@ -331,6 +346,15 @@ TEST_SUITE("erasing oneself") {
         // Her own signup is welcome.
         CHECK(room.sign_up_json(R"({"email":"ada@kyiv.ua","newsletters":["daily"]})").status == 202);
         CHECK(room.deliver().size() == 1);
+    }
+
+    TEST_CASE("is answered in her language, not the browser's") {
+        Settings room;
+        room.reader();
+        room.saved({{"locale", "uk"}});
+        const Response done = room.press(room.link, {{"action", "erase"}, {"sure", "1"}});
+        CHECK_FALSE(room.person("ada@kyiv.ua"));
+        CHECK(contains(done.body, "<html lang=\"uk\""));
     }
 
     TEST_CASE("with the tick \"never again\" ends all letters") {
