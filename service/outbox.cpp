@@ -118,6 +118,16 @@ std::optional<std::vector<Id>> named_by(const Letter& letter, const std::vector<
     return ids;
 }
 
+// A letter waits for the budget as long as the youngest request that it asks about may.
+TimeMs lapses_at(const Letter& letter, const std::vector<Request>& requests, const Rules& rules) {
+    std::optional<TimeMs> asked_at;
+    for (const Request& request : requests) {
+        if (request.letter == letter.id && request.state == RequestState::open)
+            asked_at = std::max(asked_at, std::optional(request.asked_at));
+    }
+    return asked_at.value_or(letter.created_at) + rules.budget_wait;
+}
+
 std::string confirm_token(const Person& person, const Letter& letter, const Rules& rules) {
     Token token;
     token.purpose = TokenPurpose::confirm;
@@ -145,9 +155,22 @@ std::optional<LeasedLetter> lease_one(Transaction& tx, Letter letter, const std:
         end_letter(tx, person, letter, LetterState::expired, "expired", rules, now, nonces);
         return std::nullopt;
     }
+    std::vector<Request> requests = tx.requests_of(person.id);
+    // Whether or not a mailer came by when its time was up.
+    if (!letter.budgeted) {
+        if (now >= lapses_at(letter, requests, rules)) {
+            end_letter(tx, person, letter, LetterState::expired, "budget", rules, now, nonces);
+            return std::nullopt;
+        }
+        for (const Request& request : requests) {
+            if (request.letter == letter.id && request.state == RequestState::open &&
+                request.asked_at + rules.budget_wait <= now)
+                lapse(tx, person, request, "budget", rules, now, nonces);
+        }
+        requests = tx.requests_of(person.id);
+    }
     const auto newsletters = tx.newsletters();
     const std::vector<Subscription> subscriptions = tx.subscriptions_of(person.id);
-    const std::vector<Request> requests = tx.requests_of(person.id);
     const auto named = named_by(letter, requests, subscriptions, *newsletters);
     const auto part = change_part(tx, letter, now);
     if (suppressed(tx, person.addr_key, rules.keys, now) || !named ||
@@ -156,13 +179,9 @@ std::optional<LeasedLetter> lease_one(Transaction& tx, Letter letter, const std:
         return std::nullopt;
     }
     if (!letter.budgeted && !pay(tx, person, letter, letter.network, rules, now)) {
-        const TimeMs lapses_at = letter.created_at + rules.budget_wait;
-        if (now >= lapses_at) {
-            end_letter(tx, person, letter, LetterState::expired, "budget", rules, now, nonces);
-        } else {
-            letter.due_at = std::min(budget_allows_at(tx, person, letter.network, rules, now), lapses_at);
-            tx.update(letter);
-        }
+        letter.due_at = std::min(budget_allows_at(tx, person, letter.network, rules, now),
+                                 lapses_at(letter, requests, rules));
+        tx.update(letter);
         return std::nullopt;
     }
 

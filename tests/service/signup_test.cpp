@@ -197,6 +197,41 @@ TEST_SUITE("a signup") {
         CHECK(world.explained("ada@kyiv.ua").find("lapsed") != std::string::npos);
     }
 
+    TEST_CASE("lapses after 72 hours if no mailer came by meanwhile, but one that was paid for goes out") {
+        World world;
+        world.rules.per_address = *parse_rates("1/24h");
+        world.sign_up("ada@kyiv.ua", {"daily"});
+        world.deliver();
+        world.now += hour_ms;
+        world.sign_up("ada@kyiv.ua", {"weekly"});
+        world.sign_up("ben@kyiv.ua", {"weekly"});
+        world.now += 80 * hour_ms;
+        const auto sent = world.deliver();
+        REQUIRE(sent.size() == 1);
+        CHECK(sent[0].person.address == "ben@kyiv.ua");
+        CHECK(world.count(EventKind::lapsed) == 1);
+    }
+
+    TEST_CASE("that joined a letter over budget has 72 hours of its own") {
+        World world;
+        world.rules.per_address = *parse_rates("1/30d");
+        world.sign_up("ada@kyiv.ua", {"daily"});
+        world.deliver();
+        world.now += hour_ms;
+        world.sign_up("ada@kyiv.ua", {"weekly"});
+        world.now += 71 * hour_ms;
+        world.sign_up("ada@kyiv.ua", {"culture"});
+        world.now += hour_ms;
+        CHECK(world.deliver().empty());
+        CHECK(world.count(EventKind::lapsed) == 1);
+        world.now += 71 * hour_ms - 1;
+        CHECK(world.deliver().empty());
+        CHECK(world.count(EventKind::lapsed) == 1);
+        world.now += 1;
+        CHECK(world.deliver().empty());
+        CHECK(world.count(EventKind::lapsed) == 2);
+    }
+
     TEST_CASE("meets a letter that is being retried: it waits until that one is through") {
         World world;
         world.sign_up("ada@kyiv.ua", {"daily"});
