@@ -22,8 +22,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr service::Rate refusals_told{3, service::day_ms};
-
 asio::awaitable<Response> answer(Response response) {
     co_return response;
 }
@@ -127,7 +125,7 @@ struct PublicApi {
     Site site;
     Origins origins;
     Limiter limiter;
-    Limiter refusals{{refusals_told}, 50'000};
+    Refusals refusals;
     WrongCodes wrong_codes;
     PressedLinks pressed_links;
     Metrics& metrics;

@@ -11,7 +11,17 @@ namespace zgoda::http {
 namespace asio = boost::asio;
 using service::TicketStatus;
 
-asio::awaitable<Response> show_ticket(Request& request, const Site& site, Limiter& refusals) {
+bool Refusals::may_tell(const std::string& network, service::Id letter) {
+    constexpr std::size_t most = 50'000;
+    const std::lock_guard lock(mutex_);
+    if (told_.contains({network, letter})) return true;
+    if (!limiter_.take(network, steady_now()).allowed) return false;
+    if (told_.size() >= most) told_.clear();
+    told_.emplace(network, letter);
+    return true;
+}
+
+asio::awaitable<Response> show_ticket(Request& request, const Site& site, Refusals& refusals) {
     const service::TimeMs now = site.now();
     const auto ticket = service::unseal(request.path_parameter, now, site.rules.keys);
     if (!ticket) co_return refuse(request, site, 404, "unknown_ticket");
@@ -22,9 +32,8 @@ asio::awaitable<Response> show_ticket(Request& request, const Site& site, Limite
     };
     const auto result = co_await read(site.store, std::move(query));
     if (result.commit != service::Commit::done) co_return unavailable(request, site, result);
-    if (*status == TicketStatus::refused) {
-        if (!refusals.take(network_of(request), steady_now()).allowed) *status = TicketStatus::sent;
-    }
+    if (*status == TicketStatus::refused && !refusals.may_tell(network_of(request), ticket->letter))
+        *status = TicketStatus::sent;
     const std::string word(service::word(*status));
     const boost::json::object answer{{"status", word},
                                      {"detail", site.text(reader_language(request, site), "ticket." + word)}};

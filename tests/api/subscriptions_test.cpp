@@ -640,22 +640,28 @@ TEST_SUITE("a ticket") {
         CHECK(room.get("/v1/tickets/" + ticket, "*/*").body == unknown.body);
     }
 
-    TEST_CASE("says at most three times a day to one network that there is no such mailbox") {
+    TEST_CASE("says of at most three letters a day to one network that there is no such mailbox") {
         Newsroom room;
-        const std::string path = "/v1/tickets/" + text_of(room.sign_up_json(good), "ticket");
+        std::vector<std::string> paths;
+        for (const char* who : {"ada", "ben", "cat", "dan"}) {
+            const std::string form =
+                R"({"email":")" + std::string(who) + R"(@example.org","newsletters":["daily"]})";
+            paths.push_back("/v1/tickets/" + text_of(room.sign_up_json(form), "ticket"));
+        }
         for (auto& [id, letter] : room.store.tables.letters) {
             letter.state = service::LetterState::refused;
             letter.mailbox_unknown = true;
         }
-        const auto ask = [&](const std::string& client) {
+        const auto ask = [&](const std::string& path, const std::string& client) {
             Request request = Newsroom::request_for(Method::get, path, "*/*");
             request.client = client;
             return text_of(room.ask(request), "status");
         };
-        CHECK(ask("203.0.113.7") == "refused");
-        CHECK(ask("203.0.113.8") == "refused");
-        CHECK(ask("203.0.113.9") == "refused");
-        CHECK(ask("203.0.113.250") == "sent");
-        CHECK(ask("198.51.100.1") == "refused");
+        for (int times = 0; times < 5; ++times) CHECK(ask(paths[0], "203.0.113.7") == "refused");
+        CHECK(ask(paths[1], "203.0.113.8") == "refused");
+        CHECK(ask(paths[2], "203.0.113.9") == "refused");
+        CHECK(ask(paths[3], "203.0.113.250") == "sent");
+        CHECK(ask(paths[2], "203.0.113.250") == "refused");
+        CHECK(ask(paths[3], "198.51.100.1") == "refused");
     }
 }
