@@ -101,10 +101,9 @@ UndoOutcome undo_withdrawal(Transaction&, std::string_view token, const Client&,
 
 // --- Being forgotten ---
 
-// Erases a person: her rows, her letters, what was counted under addresses that she had or asked for, identity
-// and evidence of her events. The chain stays valid; a keyed
-// hash (`erased`) refuses imports of her, her own new signup is welcome. With `never_again` no letter goes to
-// her address any more, whoever asks.
+// Erases a person: her rows, her letters, what is counted under addresses that she had or asked for, identity
+// and evidence of her events. The chain stays valid; a keyed hash (`erased`) refuses imports of her, her own
+// new signup is welcome. With `never_again` no letter goes to her address any more, whoever asks.
 void erase(Transaction&, const Person&, const Rules&, const Moment&, Way = Way::admin,
            bool never_again = false);
 
