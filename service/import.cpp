@@ -283,8 +283,6 @@ class RowWork {
         };
         if (!prepared.refused.empty()) return refuse(prepared.refused);
         const ImportRow& row = prepared.row;
-        // No proof, and it would outlive every leave. A day: clocks and time zones differ.
-        if (row.confirmed_at && *row.confirmed_at > now_ + day_ms) return refuse("confirmed_in_future");
 
         std::optional<Person> person = tx_.person_by_key(prepared.address.addr_key);
         const bool known_before = person.has_value();

@@ -219,15 +219,6 @@ TEST_CASE("an import never lifts what was said here") {
     CHECK_FALSE(news.person("eve@example.org"));
 }
 
-TEST_CASE("a confirmation that is still to come is refused") {
-    Newsroom news;
-    ImportRow row = Newsroom::row(ada);
-    row.confirmed_at = news.now + day_ms + 1;
-    CHECK(news.import({row}) == "refused (confirmed_in_future)");
-    row.confirmed_at = news.now + day_ms;
-    CHECK(news.import({row}) == "imported");
-}
-
 TEST_CASE("a confirmation made here beats an older leave in a file, and no newer one") {
     Newsroom news;
     news.subscribed(ada, {"weekly", "daily"});
