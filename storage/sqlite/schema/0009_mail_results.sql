@@ -7,7 +7,5 @@ ALTER TABLE mailer_note ADD COLUMN uncertain INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE mailer_note ADD COLUMN relay_trouble TEXT NOT NULL DEFAULT '';
 ALTER TABLE mailer_note ADD COLUMN trouble_since INTEGER NOT NULL DEFAULT 0;
 
--- Letters that somebody waits for go before welcome and goodbye letters. Each letter stands in one of the two.
-DROP INDEX letter_due;
-CREATE INDEX letter_due ON letter (due_at) WHERE (state = 0 OR state = 3 OR state = 5) AND kind >= 4;
+-- Letters that somebody waits for go before welcome and goodbye letters.
 CREATE INDEX letter_urgent ON letter (due_at) WHERE (state = 0 OR state = 3 OR state = 5) AND kind < 4;
