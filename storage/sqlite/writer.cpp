@@ -177,7 +177,7 @@ void Writer::run_group() {
         if (broken_) return;
     }
     const bool to_empty = wal_holds_erased_ && Clock::now() - tried_to_empty_ > empty_again_after;
-    const bool long_wal = wal_pages_ >= checkpoint_at_ - pages_left_out();
+    const bool long_wal = wal_pages_ >= checkpoint_at_;
     if (!long_wal && !to_empty) lock_.unlock();
     answer_group();
     if (to_empty) {
@@ -215,13 +215,6 @@ void Writer::empty_wal_later() {
     if (!broken_) lock_.unlock();
 }
 
-// All processes wait for a checkpoint. While several are writing, each makes a twentieth of one twenty times
-// as often; to one that is alone it would cost a third of its speed.
-int Writer::pages_left_out() const {
-    const bool shared = Clock::now() - waited_at_ < 1s;
-    return shared ? options_.checkpoint_pages - options_.checkpoint_pages / 20 : 0;
-}
-
 // Gets the right to write, or runs out of units that may still run.
 bool Writer::take_lock() {
     while (!lock_.try_lock()) {
@@ -230,7 +223,6 @@ bool Writer::take_lock() {
             lock_.unlock();
             return false;
         }
-        waited_at_ = Clock::now();
         std::this_thread::sleep_for(lock_poll);
         const std::lock_guard lock(mutex_);
         collect();

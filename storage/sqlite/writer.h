@@ -44,7 +44,6 @@ class Writer {
     void run_group();
     bool begin();
     bool take_lock();
-    int pages_left_out() const;
     void drop_stale();
     bool run_units(bool savepoints);
     void start_again();
@@ -78,7 +77,6 @@ class Writer {
     bool checkpointed_once_ = false;
     bool disk_was_full_ = false;
     Clock::time_point last_checkpoint_{};
-    Clock::time_point waited_at_{};  // for another process that was writing
     int wal_pages_ = 0;              // as of the last commit
     int checkpoint_at_ = 0;
     bool wal_holds_erased_ = false;  // until it is emptied, it has copies of what was erased

@@ -9,7 +9,6 @@ import random
 import re
 import sqlite3
 import stat
-import statistics
 import subprocess
 import sys
 import time
@@ -328,34 +327,6 @@ class Terminal(Importing):
         os.environ["NO_COLOR"] = "1"
         self.addCleanup(os.environ.pop, "NO_COLOR")
         self.assertNotIn("%", self.on_a_terminal("import", path, "--batch", "c"))
-
-
-class SignupsMeanwhile(Importing):
-    LOAD = BINARY.parent / "zgoda_load"
-
-    @unittest.skipUnless(LOAD.exists() and SLOW == 1, "wants the release build and its load generator")
-    def test_wait_at_most_three_times_as_long_as_usual(self):
-        """The median p99 of three rounds, with 64 readers who sign up one after the other."""
-        def p99():
-            done = subprocess.run([str(self.LOAD), "--port", str(self.zgoda.port), "--seconds", "1.5"],
-                                  check=True, stdout=subprocess.PIPE)
-            told = json.loads(done.stdout)
-            self.assertEqual(told["other"], 0, "every signup is answered with 202")
-            return told["p99_us"]
-        self.zgoda.serve()
-        path = self.file(people(150_000))
-        for last in (False, True):  # others may be using this machine: once more
-            usual = statistics.median(p99() for _ in range(3))
-            importer = self.zgoda.start("import", path)
-            wait_for("the first rows", lambda: '"rows":0' not in self.zgoda.run("import", "list", "--json").replace(" ", ""), 60)
-            during = statistics.median(p99() for _ in range(3))
-            at_work = importer.poll() is None
-            importer.kill()
-            importer.wait()
-            print(f"p99 of a signup: usual {usual / 1000:.1f} ms, during an import {during / 1000:.1f} ms", file=sys.stderr)
-            self.assertTrue(at_work, "the import was through before the end")
-            if during <= 3 * usual: return
-        self.assertLessEqual(during, 3 * usual)
 
 
 class Rules(Importing):
