@@ -15,8 +15,12 @@ constexpr std::size_t max_cell = std::size_t{1024} * 1024;
 constexpr std::size_t max_record = 8 * max_cell;
 constexpr std::size_t max_columns = 2000;
 
+const std::uint8_t* octets(std::string_view text) {
+    return reinterpret_cast<const std::uint8_t*>(text.data());
+}
+
 bool is_utf8(std::string_view text) {
-    return u8_check(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()) == nullptr;
+    return u8_check(octets(text), text.size()) == nullptr;
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -227,11 +231,22 @@ bool TableReader::read_json(std::vector<std::string>& names, std::vector<std::st
         at_ = std::min(end + 1, end_);
         ++next_line_;
     }
-    if (!is_utf8(text)) return fail(line_, 0, "it is not UTF-8; save the file as UTF-8");
+    const auto character = [&](std::size_t octet) {  // which one of the line, 1 is the first
+        const char* line = buffer_.data() + begin_;
+        const std::size_t before = static_cast<std::size_t>(text.data() - line) + octet;
+        return static_cast<std::int64_t>(u8_mbsnlen(octets({line, before}), before) + 1);
+    };
+    if (const std::uint8_t* bad = u8_check(octets(text), text.size())) {
+        return fail(line_, character(static_cast<std::size_t>(bad - octets(text))),
+                    "it is not UTF-8; save the file as UTF-8");
+    }
     boost::json::error_code error;
-    const boost::json::value value =
-        boost::json::parse(boost::json::string_view(text.data(), text.size()), error);
-    if (error || !value.is_object()) return fail(line_, 0, "it is not one JSON object");
+    boost::json::parser parser;
+    const std::size_t good = parser.write_some(text.data(), text.size(), error);
+    if (error || good != text.size())
+        return fail(line_, character(good), "this is where it stops being one JSON object");
+    const boost::json::value value = parser.release();
+    if (!value.is_object()) return fail(line_, 0, "it is not one JSON object");
     names.clear();
     values.clear();
     const std::vector<std::string_view> texts = values_of(text);
@@ -239,7 +254,7 @@ bool TableReader::read_json(std::vector<std::string>& names, std::vector<std::st
     for (const auto& [key, one] : value.get_object()) {
         names.emplace_back(key.data(), key.size());
         values.push_back(cell_of(one, texts[names.size() - 1]));
-        const auto column = static_cast<std::int64_t>(names.size());
+        const auto column = character(static_cast<std::size_t>(texts[names.size() - 1].data() - text.data()));
         if (values.back().size() > max_cell) return fail(line_, column, "the value is longer than 1 MiB");
         if (values.back().find('\0') != std::string::npos) return fail(line_, column, "there is a zero byte");
     }

@@ -23,7 +23,7 @@ using ByteSource = std::function<std::size_t(char* into, std::size_t size)>;
 
 struct InputProblem {
     std::int64_t line = 0;    // 1 is the first
-    std::int64_t column = 0;  // the cell, 1 is the first; 0: the whole line
+    std::int64_t column = 0;  // the cell, or in JSON the character, 1 is the first; 0: the whole line
     std::string what;         // "it is not UTF-8": goes on after "FILE, line 3, column 2: "
 };
 

@@ -77,7 +77,7 @@ class Writer {
     bool checkpointed_once_ = false;
     bool disk_was_full_ = false;
     Clock::time_point last_checkpoint_{};
-    int wal_pages_ = 0;              // as of the last commit
+    int wal_pages_ = 0;  // as of the last commit
     int checkpoint_at_ = 0;
     bool wal_holds_erased_ = false;  // until it is emptied, it has copies of what was erased
     Clock::time_point tried_to_empty_{};

@@ -111,14 +111,18 @@ TEST_CASE("what cannot be read is told with line and cell") {
               "1/0 it is UTF-16; save it as UTF-8"},
              {"a,b\n1," + long_cell, "2/2 the cell is longer than 1 MiB; is a quote missing?"},
              {"a,b\n1,\"" + long_cell, "2/2 the cell is longer than 1 MiB; is a quote missing?"},
-             {"{\"a\":1}\n{\"a\"\n", "2/0 it is not one JSON object"},
+             {"{\"a\":1}\n{\"a\"\n", "2/5 this is where it stops being one JSON object"},
+             {"{\"ї\":1}\n  {\"ї\": ,}\n", "2/9 this is where it stops being one JSON object"},
+             {"{\"a\":1} {}\n", "1/9 this is where it stops being one JSON object"},
+             {"{\"ї\":\"\xC3\x28\"}\n", "1/7 it is not UTF-8; save the file as UTF-8"},
+             {"{\"a\":1,\"b\":\"\\u0000\"}\n", "1/12 there is a zero byte"},
              {"{\"a\":1}\n[1]\n", "2/0 it is not one JSON object"},
              {"{\"a\":1}\n{\"b\":1}\n",
               "2/0 it has \"b\", which the first line has not; give every line the same names, with null "
               "where "
               "there is nothing"},
              {"{\"a\":1,\"a\":2}\n", "1/0 a name stands in it twice"},
-             {"{\"a\":\"" + long_cell + "\"}\n", "1/1 the value is longer than 1 MiB"}}) {
+             {"{\"a\":\"" + long_cell + "\"}\n", "1/6 the value is longer than 1 MiB"}}) {
         CHECK(read(bytes).sentence() == sentence);
     }
 }
