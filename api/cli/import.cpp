@@ -194,8 +194,10 @@ class Run {
                     part_ = row.part;
                     format_ = row.format;
                     parts_.push_back(part_);
-                    if (const auto problem = ask_plan(row.format))
+                    if (const auto problem = ask_plan(row.format)) {
+                        wrong_usage_ = true;
                         return service::InputProblem{1, 0, *problem};
+                    }
                 }
                 ++total_;
                 auto prepared = prepare(row);
@@ -206,6 +208,9 @@ class Run {
                 fmt::print(stderr, "left out, no addresses in it: {}\n", title);
             });
     }
+
+    // Whether check() found that the command line does not go with the file, rather than a fault of the file.
+    bool wrong_usage() const { return wrong_usage_; }
 
     // Does it. Returns a sentence if the file is not as it was a moment ago.
     std::optional<std::string> go(const service::Digest& digest) {
@@ -351,6 +356,7 @@ class Run {
     service::Store& store_;
     std::shared_ptr<const service::Newsletters> newsletters_;
     service::ImportFormat format_ = service::ImportFormat::generic;
+    bool wrong_usage_ = false;
     std::size_t part_ = 0;
     std::vector<std::size_t> parts_;  // that hold people
     std::int64_t total_ = 0, done_ = 0;
@@ -405,7 +411,8 @@ Exit run_job(const std::string& name, Job& job, const config::Settings& settings
         if (copy->problem()) return fail(Exit::failed, *copy->problem());
     }
     Run run(file, job, rules, copy ? copy->store() : store);
-    if (const auto problem = run.check()) return fail(Exit::failed, *problem);
+    if (const auto problem = run.check())
+        return fail(run.wrong_usage() ? Exit::usage : Exit::failed, *problem);
     const service::Digest digest = digest_of(file, job);
     if (file.problem()) return fail(Exit::failed, *file.problem());
     if (const auto problem = run.go(digest)) return fail(Exit::failed, *problem);
