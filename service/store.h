@@ -78,6 +78,7 @@ class Reader {
     virtual BounceScore bounce_score(Id person) = 0;  // all zero if nothing is known
 
     virtual std::vector<Suppression> suppressions(const Digest& key) = 0;
+    // Of an address, or of what else is counted, under a name with a colon, which no key of an address has.
     virtual std::vector<BudgetEntry> budget(std::string_view abuse_key) = 0;
 
     // By key and reason, those after `after` (its key and reason; nullptr: from the first).

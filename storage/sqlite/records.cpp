@@ -305,6 +305,11 @@ std::vector<Record> all(Query row, Record (*read)(const Query&)) {
     return records;
 }
 
+// Whether somebody may have it. In the key of an address there is no colon.
+bool is_address(std::string_view key) {
+    return key.find(':') == std::string_view::npos;
+}
+
 Id read_id(const Query& row) {
     return row.integer(0);
 }
@@ -506,6 +511,7 @@ void Records::update(const Person& p) {
 
 void Records::erase_person(Id id) {
     erased_ = true;
+    state_.newest.reset();
     db_.run(
         "DELETE FROM wrong_code WHERE letter IN (SELECT id FROM letter WHERE person = ?1 UNION ALL SELECT "
         "-id "
@@ -781,11 +787,13 @@ void Records::set_bounce_score(const BounceScore& score) {
 
 std::vector<Suppression> Records::suppressions(const Digest& key) {
     std::vector<Suppression> found;
-    auto row =
-        db_.query("SELECT key_id, reason, at FROM suppression WHERE key = ?1 ORDER BY at, reason", key);
+    // Not ORDER BY at: it makes a sorter each time, and hardly anybody is suppressed.
+    auto row = db_.query("SELECT key_id, reason, at FROM suppression WHERE key = ?1 ORDER BY reason", key);
     while (row.step()) {
         found.push_back({key, row.small(0), static_cast<SuppressionReason>(row.small(1)), row.integer(2)});
     }
+    std::stable_sort(found.begin(), found.end(),
+                     [](const Suppression& a, const Suppression& b) { return a.at < b.at; });
     return found;
 }
 
@@ -800,54 +808,75 @@ void Records::remove(const Suppression& s) {
 }
 
 // The budget of an address that somebody here has stands in her row, which a signup writes anyway; only what
-// is counted under an address of nobody (that of ada+news@ is ada@) needs a row of its own.
+// is counted under an address of nobody (that of ada+news@ is ada@) needs a row of its own. A signup of
+// somebody new asks for the budget of the person whom it has just added.
 std::vector<BudgetEntry> Records::budget(std::string_view abuse_key) {
     std::vector<BudgetEntry> entries;
-    const auto read = [&entries](const Query& row) {
-        const auto bytes = row.blob(0);
+    const auto read = [&entries](std::span<const std::uint8_t> bytes) {
         for (std::size_t at = 0; at + 16 <= bytes.size(); at += 16) {
             entries.push_back({number(read_word(&bytes[at])), read_word(&bytes[at + 8])});
         }
     };
-    auto hers = db_.query("SELECT budget FROM person WHERE addr_key = ?1", abuse_key);
-    if (hers.step()) {
-        read(hers);
+    if (state_.newest && state_.newest->addr_key == abuse_key) {
+        read(state_.newest->budget);
         return entries;
     }
+    if (is_address(abuse_key)) {
+        auto hers = db_.query("SELECT budget FROM person WHERE addr_key = ?1", abuse_key);
+        if (hers.step()) {
+            read(hers.blob(0));
+            return entries;
+        }
+    }
     auto row = db_.query("SELECT entries FROM budget WHERE abuse_key = ?1", abuse_key);
-    if (row.step()) read(row);
+    if (row.step()) read(row.blob(0));
     return entries;
 }
 
 void Records::set_budget(std::string_view abuse_key, std::span<const BudgetEntry> entries) {
+    std::vector<std::uint8_t> bytes;
+    bytes.reserve(16 * entries.size());
+    for (const auto& entry : entries) {
+        append_word(bytes, static_cast<std::uint64_t>(entry.at));
+        append_word(bytes, entry.network);
+    }
+    if (state_.newest && state_.newest->addr_key == abuse_key) {
+        give_budget(state_.newest->id, bytes);
+        state_.newest->budget = std::move(bytes);
+        return;
+    }
     if (entries.empty()) {
         db_.run("UPDATE person SET budget = NULL WHERE addr_key = ?1 AND budget IS NOT NULL", abuse_key);
         db_.run("DELETE FROM budget WHERE abuse_key = ?1", abuse_key);
         return;
     }
-    scratch_bytes_.clear();
-    for (const auto& entry : entries) {
-        append_word(scratch_bytes_, static_cast<std::uint64_t>(entry.at));
-        append_word(scratch_bytes_, entry.network);
+    if (is_address(abuse_key)) {
+        db_.run("UPDATE person SET budget = ?2 WHERE addr_key = ?1", abuse_key, bytes);
+        if (db_.changes() > 0) return;
     }
-    db_.run("UPDATE person SET budget = ?2 WHERE addr_key = ?1", abuse_key, scratch_bytes_);
-    if (db_.changes() > 0) return;
     db_.run(
         "INSERT INTO budget (abuse_key, entries) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET entries = "
         "excluded.entries",
-        abuse_key, scratch_bytes_);
+        abuse_key, bytes);
+}
+
+void Records::give_budget(Id person, const std::vector<std::uint8_t>& bytes) {
+    const std::optional<std::span<const std::uint8_t>> some =
+        bytes.empty() ? std::nullopt : std::optional(std::span(bytes));
+    db_.run("UPDATE person SET budget = ?2 WHERE id = ?1", person, some);
 }
 
 // Somebody has this address now: what was counted under it is hers.
-void Records::adopt_budget(Id person, std::string_view addr_key) {
-    scratch_bytes_.clear();
+void Records::adopt_budget(Id person, const std::string& addr_key) {
+    state_.newest = State::Newest{person, addr_key, {}};
+    std::vector<std::uint8_t>& hers = state_.newest->budget;
     {
         auto row = db_.query("SELECT entries FROM budget WHERE abuse_key = ?1", addr_key);
         if (!row.step()) return;
         const auto bytes = row.blob(0);
-        scratch_bytes_.assign(bytes.begin(), bytes.end());
+        hers.assign(bytes.begin(), bytes.end());
     }
-    db_.run("UPDATE person SET budget = ?2 WHERE id = ?1", person, scratch_bytes_);
+    give_budget(person, hers);
     db_.run("DELETE FROM budget WHERE abuse_key = ?1", addr_key);
 }
 

@@ -155,13 +155,20 @@ class Records final : public service::Transaction {
         bool newsletters_changed = false;
         std::shared_ptr<const service::Newsletters> newsletters;
         std::size_t withdrawals_size = 0;
+        struct Newest {  // who came last, and what stands in her row as her budget
+            service::Id id;
+            std::string addr_key;
+            std::vector<std::uint8_t> budget;
+        };
+        std::optional<Newest> newest;
     };
 
     void load_sequence();
     std::shared_ptr<const service::Newsletters> load_newsletters();
     void write_names(const service::Newsletter&);
     void must_have_changed(const char* what);
-    void adopt_budget(service::Id person, std::string_view addr_key);
+    void adopt_budget(service::Id person, const std::string& addr_key);
+    void give_budget(service::Id person, const std::vector<std::uint8_t>& bytes);
 
     Connection& db_;
     NewslettersCache& cache_;
@@ -175,7 +182,6 @@ class Records final : public service::Transaction {
     bool erased_ = false;
     std::string withdrawals_;
     std::string scratch_;
-    std::vector<std::uint8_t> scratch_bytes_;
 };
 
 }  // namespace zgoda::storage

@@ -428,6 +428,7 @@ class Files(Importing):
         with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as out:
             out.writestr("a.csv", own + (row % 1) * 400_000)
         line = b"line 3002"
+        cells = dict(zip(HEADER.strip().split(","), (row % 1).decode().strip().split(",")))
         cases = {
             "not UTF-8": (own + good + b"a@example.org,\xff\xfe,weekly,confirmed,en,2024-01-01T00:00:00Z,,,,,\r\n", [line, b"column 2", b"UTF-8"]),
             "UTF-16": ("email,name\n".encode("utf-16"), [b"line 1", b"UTF-16"]),
@@ -442,7 +443,7 @@ class Files(Importing):
             "no status": (own + good + b"a@example.org,,weekly,happy,en,2024-01-01T00:00:00Z,,,,,\r\n", [line, b"column 4", b"happy"]),
             "no newsletter": (own + good + b"a@example.org,,monthly,confirmed,en,2024-01-01T00:00:00Z,,,,,\r\n", [line, b"monthly"]),
             "another language": ("Електронна пошта;Ім'я\na@example.org;Ada\n".encode(), [b"line 1", "Електронна".encode(), b"email"]),
-            "broken JSON": (b'{"email":"a@example.org","newsletter":"weekly"}\n{"email":\n', [b"line"]),
+            "broken JSON": (json.dumps(cells).encode() + b'\n{"email": oops}\n', [b"line 2", b"column 11", b"JSON"]),
             "nothing": (b"", [b"empty"]),
         }
         for what, (content, says) in cases.items():
