@@ -13,7 +13,7 @@
 #include <stdexcept>
 
 #include "mailer/refusal.h"
-#include "service/story.h"
+#include "service/printable.h"
 
 namespace zgoda::mailer {
 namespace {

@@ -26,8 +26,4 @@ struct Story {
 // `addr_key` of a checked address. Nothing known at all: no person, no suppressions, no lines.
 Story story(Reader&, std::string_view addr_key, const Rules&, TimeMs now);
 
-// Text that readers, forms or relays wrote, safe for a terminal: control, escape and bidi characters as
-// \u{XXXX}.
-std::string printable(std::string_view);
-
 }  // namespace zgoda::service

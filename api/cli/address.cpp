@@ -5,7 +5,7 @@
 #include <chrono>
 
 #include "api/cli/terminal.h"
-#include "service/story.h"
+#include "service/printable.h"
 
 namespace zgoda::cli {
 

@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <thread>
 
-#include "service/story.h"
+#include "service/printable.h"
 
 namespace zgoda::cli {
 

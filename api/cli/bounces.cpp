@@ -22,7 +22,7 @@
 #include "mailer/imap_mailbox.h"
 #include "service/address_change.h"
 #include "service/bounces.h"
-#include "service/story.h"
+#include "service/printable.h"
 #include "service/verp.h"
 
 namespace zgoda::cli {

@@ -10,7 +10,7 @@
 
 #include "api/cli/terminal.h"
 #include "service/newsletter.h"
-#include "service/story.h"
+#include "service/printable.h"
 #include "service/words.h"
 
 namespace zgoda::cli {

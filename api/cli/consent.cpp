@@ -6,7 +6,7 @@
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
 #include "service/ledger.h"
-#include "service/story.h"
+#include "service/printable.h"
 
 namespace zgoda::cli {
 namespace {

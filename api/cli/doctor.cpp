@@ -17,7 +17,7 @@
 #include "config/key_file.h"
 #include "config/secret_file.h"
 #include "service/ledger.h"
-#include "service/story.h"
+#include "service/printable.h"
 
 namespace zgoda::cli {
 namespace {

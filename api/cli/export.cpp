@@ -9,7 +9,7 @@
 #include "api/cli/output.h"
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
-#include "service/story.h"
+#include "service/printable.h"
 
 namespace zgoda::cli {
 

@@ -11,7 +11,7 @@
 #include <cstring>
 
 #include "service/import_formats.h"
-#include "service/story.h"
+#include "service/printable.h"
 
 namespace zgoda::cli {
 namespace {

@@ -9,7 +9,7 @@
 #include "api/cli/verbs.h"
 #include "service/confirmation.h"
 #include "service/preferences.h"
-#include "service/story.h"
+#include "service/printable.h"
 
 namespace zgoda::cli {
 

@@ -10,7 +10,7 @@
 #include "api/cli/verbs.h"
 #include "service/email_address.h"
 #include "service/pending.h"
-#include "service/story.h"
+#include "service/printable.h"
 
 namespace zgoda::cli {
 namespace {

@@ -8,7 +8,7 @@
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
 #include "service/mail_pause.h"
-#include "service/story.h"
+#include "service/printable.h"
 
 namespace zgoda::cli {
 namespace {

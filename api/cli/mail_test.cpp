@@ -6,7 +6,7 @@
 #include "api/cli/verbs.h"
 #include "mailer/letter.h"
 #include "service/keyring.h"
-#include "service/story.h"
+#include "service/printable.h"
 
 namespace zgoda::cli {
 

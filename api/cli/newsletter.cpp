@@ -13,7 +13,7 @@
 #include "service/desk.h"
 #include "service/desk_json.h"
 #include "service/embed_script.h"
-#include "service/story.h"
+#include "service/printable.h"
 
 namespace zgoda::cli {
 namespace {

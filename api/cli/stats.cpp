@@ -9,7 +9,7 @@
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
 #include "service/desk_json.h"
-#include "service/story.h"
+#include "service/printable.h"
 
 namespace zgoda::cli {
 namespace {

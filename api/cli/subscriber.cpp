@@ -10,6 +10,7 @@
 #include "service/desk_json.h"
 #include "service/ledger.h"
 #include "service/mail_pause.h"
+#include "service/printable.h"
 #include "service/signup.h"
 #include "service/story.h"
 

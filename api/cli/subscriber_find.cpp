@@ -5,7 +5,7 @@
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
 #include "service/desk.h"
-#include "service/story.h"
+#include "service/printable.h"
 
 namespace zgoda::cli {
 Exit subscriber_find(const SubscriberFind& options, service::Store& store) {
