@@ -8,6 +8,7 @@
 #include <charconv>
 #include <map>
 
+#include "service/import_journal.h"
 #include "service/journal.h"
 #include "service/ledger.h"
 #include "service/pending.h"
@@ -86,90 +87,6 @@ int quietness(Status status) {
 
 bool is_over(Status status) {
     return quietness(status) >= quietness(Status::unsubscribed);
-}
-bool is_live(Status status) {
-    return quietness(status) <= quietness(Status::paused);
-}
-
-// --- images of records, to know whether somebody changed them since, and to bring them back ---
-
-json::value json_time(const std::optional<TimeMs>& time) {
-    return time ? json::value(*time) : json::value(nullptr);
-}
-
-std::optional<TimeMs> time_of(const json::value& value) {
-    return value.is_null() ? std::nullopt : std::optional<TimeMs>(value.as_int64());
-}
-
-std::string text_of(const json::value& value) {
-    return {value.as_string().data(), value.as_string().size()};
-}
-
-json::array image(const Person& p) {
-    return {p.address, p.name, p.locale, p.created_at, json_time(p.proven_at)};
-}
-
-json::array image(const Subscription& s) {
-    return {s.newsletter,
-            word(s.status),
-            s.signed_up_at,
-            json_time(s.confirmed_at),
-            json_time(s.unsubscribed_at),
-            json_time(s.paused_until),
-            s.source,
-            s.form,
-            s.fields};
-}
-
-void restore(Person& p, const json::array& was) {
-    p.name = text_of(was[1]);
-    p.locale = text_of(was[2]);
-    p.proven_at = time_of(was[4]);
-}
-
-void restore(Subscription& s, const json::array& was) {
-    s.status = parse_subscription_status(text_of(was[1])).value();
-    s.signed_up_at = was[2].as_int64();
-    s.confirmed_at = time_of(was[3]);
-    s.unsubscribed_at = time_of(was[4]);
-    s.paused_until = time_of(was[5]);
-    s.source = text_of(was[6]);
-    s.form = text_of(was[7]);
-    s.fields = text_of(was[8]);
-}
-
-template <class Record>
-std::string mark(const Record& record) {
-    const Digest digest = sha256(json::serialize(image(record)));
-    return to_hex(std::span(digest).first(8));
-}
-
-// The changes of a row, as its entry keeps them. Each is {"what":"subscription","id":7}, and then: with
-// "made", it was not there before; with "was", how it was; with "now", the mark of what it became. With none
-// of these, the row said the same as what was there.
-class Changes {
- public:
-    void made(std::string_view what, Id id, const std::string& now) {
-        all_.push_back({{"what", what}, {"id", id}, {"made", true}, {"now", now}});
-    }
-    void changed(std::string_view what, Id id, const json::array& was, const std::string& now) {
-        all_.push_back({{"what", what}, {"id", id}, {"was", was}, {"now", now}});
-    }
-    void same(std::string_view what, Id id) { all_.push_back({{"what", what}, {"id", id}}); }
-
-    bool empty() const { return all_.empty(); }
-    bool any_change() const {
-        return std::any_of(all_.begin(), all_.end(),
-                           [](const json::value& one) { return one.as_object().contains("now"); });
-    }
-    std::string text() const { return json::serialize(all_); }
-
- private:
-    json::array all_;
-};
-
-Id suppression_id(SuppressionReason reason) {
-    return static_cast<Id>(reason);
 }
 
 // --- what the ledger knows of her ---
@@ -412,15 +329,7 @@ class RowWork {
     // says so does not shut the door on the rest of its own file.
     bool made_by_this_batch(Id person, SuppressionReason reason) {
         for (const ImportEntry& entry : tx_.import_entries_of(person)) {
-            if (entry.batch != batch_) continue;
-            const json::value all = json::parse(entry.changes);
-            for (const json::value& one : all.get_array()) {
-                const json::object& change = one.as_object();
-                if (change.at("what") == "suppression" && change.contains("made") &&
-                    change.at("id").as_int64() == suppression_id(reason)) {
-                    return true;
-                }
-            }
+            if (entry.batch == batch_ && made_suppression(entry, reason)) return true;
         }
         return false;
     }
@@ -532,17 +441,15 @@ class RowWork {
     Nonces& nonces_;
     const std::shared_ptr<const Newsletters> newsletters_;
     std::map<Id, std::string> wordings_;
-    Changes changes_;
+    ImportChanges changes_;
     std::vector<Subscription> touched_;
 };
 
-ImportBatch existing(Reader& reader, Id id) {
-    auto batch = reader.import_batch(id);
-    if (!batch) throw ImportInterrupted(fmt::format("the import {} is not there any more", id));
-    return std::move(*batch);
-}
-
 }  // namespace
+
+bool is_live(SubscriptionStatus status) {
+    return quietness(status) <= quietness(Status::paused);
+}
 
 std::string_view word(RowVerdict::Kind kind) {
     constexpr std::string_view words[] = {"imported", "merged", "unchanged", "refused"};
@@ -666,7 +573,7 @@ ImportStart start_import(Transaction& tx, std::string_view name, const Digest& d
 std::vector<RowVerdict> import_rows(Transaction& tx, Id id, std::int64_t first,
                                     std::span<const PreparedRow> rows, const ImportPlan& plan,
                                     const Rules& rules, const Moment& moment) {
-    ImportBatch batch = existing(tx, id);
+    ImportBatch batch = existing_import(tx, id);
     if (batch.state != ImportState::running || batch.position != first) {
         throw ImportInterrupted(fmt::format("the import {} is {} at row {} by somebody else", batch.name,
                                             word(batch.state), batch.position));
@@ -698,7 +605,7 @@ std::vector<RowVerdict> import_rows(Transaction& tx, Id id, std::int64_t first,
 }
 
 ImportBatch finish_import(Transaction& tx, Id id, TimeMs now) {
-    ImportBatch batch = existing(tx, id);
+    ImportBatch batch = existing_import(tx, id);
     if (batch.state != ImportState::running)
         throw ImportInterrupted(fmt::format("the import {} is {}", batch.name, word(batch.state)));
     batch.state = ImportState::done;
@@ -717,223 +624,10 @@ std::optional<ImportBatch> find_import(Reader& reader, std::string_view text) {
     return reader.import_batch(id);
 }
 
-UndoStart start_undo(Transaction& tx, Id id, TimeMs now) {
-    ImportBatch batch = existing(tx, id);
-    if (batch.state == ImportState::undone) return UndoStart::undone_before;
-    if (batch.state != ImportState::undoing) {
-        if (batch.changed_at + import_undo_life < now) return UndoStart::too_old;
-        batch.state = ImportState::undoing;
-        batch.changed_at = now;
-        tx.update(batch);
-    }
-    return UndoStart::begun;
-}
-
-namespace {
-
-// Does this event close the door for this reason?
-bool gives(const Event& event, SuppressionReason reason) {
-    switch (event.kind) {
-        case EventKind::suppressed:
-            return event.details.find(fmt::format(R"("reason":"{}")", word(reason))) != std::string::npos;
-        case EventKind::bounced:
-            return reason == SuppressionReason::hard_bounce;
-        case EventKind::complained:
-            return reason == SuppressionReason::complaint;
-        case EventKind::declined:
-            return reason == SuppressionReason::not_me;
-        default:
-            return false;
-    }
-}
-
-class UndoWork {
- public:
-    UndoWork(Transaction& tx, ImportBatch& batch, const Rules& rules, TimeMs now, Nonces& nonces)
-        : tx_(tx), batch_(batch), rules_(rules), now_(now), nonces_(nonces), newsletters_(tx.newsletters()) {}
-
-    void take_back(const ImportEntry& entry) {
-        tx_.remove(entry);
-        person_ = tx_.person(entry.person);
-        if (!person_) return;  // erased or undone meanwhile
-        later_.clear();
-        for (ImportEntry& one : tx_.import_entries_of(entry.person)) {
-            if (one.batch > entry.batch) later_.push_back(std::move(one));
-        }
-        list_.clear();
-        const json::value all = json::parse(entry.changes);
-        bool restored = false, removed = false, unsuppressed = false;
-        for (auto one = all.get_array().rbegin(); one != all.get_array().rend(); ++one) {
-            const json::object& change = one->as_object();
-            if (!change.contains("now")) continue;
-            if (leave_to_later(change)) {
-                ++batch_.kept;
-                continue;
-            }
-            const json::string& what = change.at("what").as_string();
-            bool done = false;
-            if (what == "subscription")
-                done = restore_subscription(change);
-            else if (what == "suppression")
-                done = unsuppressed = remove_suppression(change);
-            else
-                done = change.contains("made") ? remove_person(change) : restore_person(change);
-            removed |= done && what == "person" && change.contains("made");
-            restored |= done;
-            ++(done ? batch_.restored : batch_.kept);
-        }
-        if (!restored) return;
-        EventDraft event;
-        event.kind = EventKind::import_undone;
-        event.person = entry.person;
-        event.details =
-            fmt::format(R"({{"batch":{},"newsletters":[{}]{}{}}})", batch_.id, list_,
-                        unsuppressed ? R"(,"unsuppressed":true)" : "", removed ? R"(,"removed":true)" : "");
-        if (!removed) event.identity = fmt::format(R"({{"address":{}}})", json_string(person_->address));
-        record(tx_, rules_.keys, std::move(event), now_, nonces_);
-        if (!removed) cancel_idle_letters(tx_, entry.person);
-    }
-
- private:
-    // A later import said the same, so this is no longer ours alone to take back: it becomes that one's.
-    bool leave_to_later(const json::object& change) {
-        for (ImportEntry& entry : later_) {
-            json::value all = json::parse(entry.changes);
-            const bool says_so =
-                std::any_of(all.get_array().begin(), all.get_array().end(), [&](const json::value& one) {
-                    const json::object& other = one.as_object();
-                    return other.at("what") == change.at("what") && other.at("id") == change.at("id") &&
-                           !other.contains("now");
-                });
-            if (!says_so) continue;
-            all.get_array().insert(all.get_array().begin(), json::value(change));
-            entry.changes = json::serialize(all);
-            tx_.update(entry);
-            return true;
-        }
-        return false;
-    }
-
-    // When the person's row of this batch came in; nullopt: the ledger knows of none.
-    std::optional<Event> imported() {
-        const std::string batch = fmt::format(R"({{"batch":{},)", batch_.id);
-        for (Event& event : tx_.events_of(person_->id)) {
-            if (event.kind == EventKind::imported && event.details.find(batch) != std::string::npos)
-                return std::move(event);
-        }
-        return std::nullopt;
-    }
-
-    // What she asked of a form here since: a request that waits for her, or was told that she has it already.
-    std::optional<Request> asked_since(Id newsletter) {
-        const auto came = imported();
-        std::optional<Request> last;
-        for (Request& request : tx_.requests_of(person_->id)) {
-            const bool counts = request.state == RequestState::open || request.state == RequestState::already;
-            const bool names = std::any_of(request.wishes.begin(), request.wishes.end(),
-                                           [&](const Wish& wish) { return wish.newsletter == newsletter; });
-            if (counts && names && came && request.asked_at >= came->at) last = std::move(request);
-        }
-        return last;
-    }
-
-    bool restore_subscription(const json::object& change) {
-        auto current = tx_.subscription(change.at("id").as_int64());
-        if (!current || std::string_view(change.at("now").as_string()) != mark(*current)) return false;
-        const bool made = change.contains("made");
-        Subscription before = *current;
-        if (!made) restore(before, change.at("was").as_array());
-        const auto asked = asked_since(current->newsletter);
-        const bool was_live = !made && is_live(before.status);
-        if (asked && asked->state == RequestState::already && !was_live) return false;
-        list_ += (list_.empty() ? "" : ",") + newsletter_json(*newsletters_, current->newsletter);
-        if (made && asked) {  // as if she alone had asked
-            before = Subscription();
-            before.id = current->id;
-            before.person = current->person;
-            before.newsletter = current->newsletter;
-            before.signed_up_at = asked->asked_at;
-            before.source = asked->source;
-            before.form = asked->form;
-        } else if (made) {
-            tx_.remove(*current);
-            return true;
-        }
-        tx_.update(before);
-        if (was_live && !is_live(current->status))
-            journal_return(tx_, *person_, current->newsletter, rules_, now_);
-        return true;
-    }
-
-    bool restore_person(const json::object& change) {
-        if (std::string_view(change.at("now").as_string()) != mark(*person_)) return false;
-        restore(*person_, change.at("was").as_array());
-        tx_.update(*person_);
-        return true;
-    }
-
-    bool remove_person(const json::object& change) {
-        const Id id = person_->id;
-        if (std::string_view(change.at("now").as_string()) != mark(*person_) ||
-            !tx_.subscriptions_of(id).empty() || !tx_.requests_of(id).empty() ||
-            !tx_.letters_of(id).empty() || !tx_.address_changes_of(id).empty()) {
-            return false;
-        }
-        tx_.erase_person(id);
-        return true;
-    }
-
-    // Not if somebody has given the same reason since.
-    bool remove_suppression(const json::object& change) {
-        const auto reason = static_cast<SuppressionReason>(change.at("id").as_int64());
-        const auto came = imported();
-        for (const Event& event : tx_.events_of(person_->id)) {
-            if (came && event.seq > came->seq && gives(event, reason)) return false;
-        }
-        const auto key = from_hex(std::string_view(change.at("now").as_string()));
-        Suppression wanted;
-        if (!key || key->size() != wanted.key.size()) return false;
-        std::copy(key->begin(), key->end(), wanted.key.begin());
-        for (const Suppression& one : tx_.suppressions(wanted.key)) {
-            if (one.reason != reason) continue;
-            lift_suppression(tx_, one, now_);
-            return true;
-        }
-        return false;
-    }
-
-    Transaction& tx_;
-    ImportBatch& batch_;
-    const Rules& rules_;
-    const TimeMs now_;
-    Nonces& nonces_;
-    const std::shared_ptr<const Newsletters> newsletters_;
-    std::optional<Person> person_;
-    std::vector<ImportEntry> later_;
-    std::string list_;
-};
-
-}  // namespace
-
-ImportBatch undo_rows(Transaction& tx, Id id, std::size_t rows, const Rules& rules, const Moment& moment) {
-    ImportBatch batch = existing(tx, id);
-    if (batch.state != ImportState::undoing) return batch;
-    Nonces nonces(moment.seed);
-    UndoWork work(tx, batch, rules, moment.now, nonces);
-    const std::vector<ImportEntry> entries = tx.import_entries(id, rows);
-    for (const ImportEntry& entry : entries) work.take_back(entry);
-    if (entries.size() < rows) batch.state = ImportState::undone;
-    batch.changed_at = moment.now;
-    tx.update(batch);
-    return batch;
-}
-
-bool forget_old_imports(Transaction& tx, std::size_t limit, TimeMs now) {
-    for (const ImportBatch& batch : tx.import_batches()) {
-        if (batch.changed_at + import_undo_life >= now) continue;
-        if (tx.forget_import_entries(batch.id, limit) > 0) return true;
-    }
-    return false;
+ImportBatch existing_import(Reader& reader, Id id) {
+    auto batch = reader.import_batch(id);
+    if (!batch) throw ImportInterrupted(fmt::format("the import {} is not there any more", id));
+    return std::move(*batch);
 }
 
 }  // namespace zgoda::service

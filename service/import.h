@@ -1,4 +1,4 @@
-// Bringing people in from a file, and taking that back.
+// Bringing people in from a file.
 //
 // An import cannot hurt. It sends no letter. It never lifts an unsubscribe, a bounce, a complaint or a
 // suppression, and never brings back who was erased; a confirmation made here beats an older leave in a file.
@@ -6,8 +6,8 @@
 // the earlier time, the longer name; what she did or typed here herself is only added to.
 //
 // A batch is one run over one file. Its rows are committed in units, together with the batch's position and
-// a journal of how everything was before: so a run that was killed goes on where it was, and within 30 days a
-// batch is taken back by restoring what nobody changed since.
+// a journal of how everything was before: so a run that was killed goes on where it was, and a batch can be
+// taken back (service/import_undo.h).
 #pragma once
 
 #include <span>
@@ -22,7 +22,8 @@
 
 namespace zgoda::service {
 
-constexpr DurationMs import_undo_life = 30 * day_ms;
+// Whether an import takes her as still there: pending, confirmed or paused.
+bool is_live(SubscriptionStatus);
 
 // What becomes of somebody whom the file shows no confirmation of.
 enum class Unproven { refuse, pending, confirmed };
@@ -105,16 +106,7 @@ ImportBatch finish_import(Transaction&, Id batch, TimeMs now);
 
 // By name, or by number.
 std::optional<ImportBatch> find_import(Reader&, std::string_view);
-
-enum class UndoStart { begun, undone_before, too_old };
-UndoStart start_undo(Transaction&, Id batch, TimeMs now);
-// The unit of work: takes back up to `rows` rows, the last first; call it until the batch is `undone`. What
-// somebody changed since stays as it is, and what a later import says as well becomes that one's to take
-// back.
-ImportBatch undo_rows(Transaction&, Id batch, std::size_t rows, const Rules&, const Moment&);
-
-// Clears the journal of batches that can't be undone any more, up to `limit` rows; false: there is nothing
-// left to clear.
-bool forget_old_imports(Transaction&, std::size_t limit, TimeMs now);
+// By its id, where it has to be there: throws ImportInterrupted if it is not.
+ImportBatch existing_import(Reader&, Id);
 
 }  // namespace zgoda::service

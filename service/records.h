@@ -192,7 +192,7 @@ struct ImportEntry {
     Id batch = 0;
     std::int64_t row = 0;  // 1 is the first of the batch
     Id person = 0;
-    std::string changes;  // JSON, of service/import.cpp
+    std::string changes;  // JSON, of service/import_journal.h
 };
 
 struct ExportRow {  // views are valid during the call that hands it over

@@ -15,6 +15,7 @@
 #include "api/cli/startup.h"
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
+#include "service/import_undo.h"
 #include "service/printable.h"
 #include "storage/sqlite/backup.h"
 #include "storage/sqlite/lock_file.h"

@@ -6,6 +6,7 @@
 #include "api/cli/admin.h"
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
+#include "service/import_undo.h"
 #include "service/retention.h"
 
 namespace zgoda::cli {
