@@ -31,7 +31,8 @@ Writer::Writer(const SqliteOptions& options, NewslettersCache& cache)
     : options_(options),
       lock_(options.file),
       journal_(options.withdrawals_journal),
-      db_(options.file, options.vfs, Connection::Mode::write, busy_timeout_ms, cache_kib),
+      vfs_(options.vfs),
+      db_(options.file, vfs_.name(), Connection::Mode::write, busy_timeout_ms, cache_kib),
       records_(db_, cache, &journal_),
       checkpoint_at_(options.checkpoint_pages) {
     sqlite3_wal_hook(
@@ -281,6 +282,7 @@ bool Writer::run_units(bool savepoints) {
 
 void Writer::start_again() {
     db_.run("ROLLBACK");
+    vfs_.rolled_back();
     for (; !group_.empty(); group_.pop_back()) batch_.push_front(std::move(group_.back().unit));
     db_.run("BEGIN IMMEDIATE");
     records_.begin_view();
@@ -318,6 +320,7 @@ void Writer::give_up_group(const SqliteError& error) {
         break_down(error.what());
         return;
     }
+    vfs_.rolled_back();
     journal_.undo();
     for (auto& outcome : group_) {
         if (outcome.result.commit != Commit::done) continue;

@@ -12,6 +12,7 @@
 #include "storage/sqlite/lock_file.h"
 #include "storage/sqlite/records.h"
 #include "storage/sqlite/sqlite_store.h"
+#include "storage/sqlite/wal_vfs.h"
 #include "storage/sqlite/withdrawals_journal.h"
 
 namespace zgoda::storage {
@@ -60,6 +61,7 @@ class Writer {
     const SqliteOptions options_;
     WriteLock lock_;
     WithdrawalsJournal journal_;
+    WalVfs vfs_;
     Connection db_;
     Records records_;
 
