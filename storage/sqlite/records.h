@@ -3,6 +3,9 @@
 // Belongs to one connection and its thread. The owner brackets it: begin_view() after BEGIN, end_group()
 // before COMMIT, begin_unit() and undo_unit() beside a unit's savepoint. Between them it keeps what every
 // unit needs (the next id, the ledger's head) in memory and writes it once a group.
+//
+// records.cpp has the bracket and the newsletters; records_people, records_ledger, records_outbox and
+// records_desk have the rest.
 #pragma once
 
 #include <memory>
