@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "api/cli/commands.h"
+#include "api/cli/own_files.h"
 #include "api/cli/signals.h"
 #include "api/cli/startup.h"
 #include "api/cli/terminal.h"
@@ -148,6 +149,8 @@ Exit run(const std::vector<std::string>& words) {
     if (const auto* problem = std::get_if<config::Problem>(&read))
         return cli::fail(Exit::usage, problem->sentence);
     const auto& settings = std::get<config::Settings>(read);
+    if (const auto problem = cli::output_problem(command.verb, settings))
+        return cli::fail(Exit::usage, *problem);
     const cli::Log log(settings.log.level);
     if (const auto* verb = std::get_if<cli::CheckConfig>(&command.verb))
         return cli::check_config(*verb, settings);

@@ -190,6 +190,39 @@ class Export(CommandLine):
         self.assertEqual(done.returncode, FAILED, "a full stdout is not success")
 
 
+    def test_no_output_takes_the_place_of_what_zgoda_lives_from(self):
+        self.zgoda.make("ukraine-daily")
+        folder = self.zgoda.folder
+        settings, people, fifo = folder / "zgoda.toml", folder / "a.csv", folder / "fifo"
+        settings.write_text("[log]\nlevel = 'warn'\n")
+        people.write_text("email\nada@example.org\n")
+        os.mkfifo(fifo)
+        (folder / "link").symlink_to(folder / "var" / "secret.key")
+        os.link(self.zgoda.database, folder / "hard")
+        self.run_("subscriber", "find", "x", expect=NOT_FOUND)
+        var = [folder / "var" / name for name in ("zgoda.db", "zgoda.db-wal", "zgoda.db-shm", "zgoda.db.lock", "zgoda.db.turn",
+                                                  "zgoda.db.users", "zgoda.db.dry-run.lock", "secret.key", "withdrawals.log")]
+        var[-1].touch()
+        own = var + [settings, folder / "link", folder / "hard", folder / "var" / ".." / "var" / "secret.key"]
+        import_ = ("import", str(people), "--newsletter", "ukraine-daily", "--basis", "b", "--unproven", "confirmed")
+        before = {path: path.read_bytes() for path in own if path.exists()}
+        for file in map(str, own):
+            for verb in (("export", "-o", file), (*import_, "--report", file), (*import_, "--dry-run", "--report", file),
+                         ("unsubscribe", "import", str(people), "--all", "--reason", "r", "--report", file),
+                         ("letter", "preview", "ukraine-daily", "-o", file), ("backup", file, "--yes"), ("backup", file)):
+                self.refused(*verb, says=["cannot write"])
+        self.refused("export", "-o", "var/zgoda.db", says=["storage.url"])
+        self.refused(*import_, "--report", str(people), says=["to be read"])
+        self.refused("backup", str(fifo), "--yes", says=["not a regular file"])
+        self.refused("backup", str(folder), "--yes", says=["not a regular file"])
+        self.assertTrue(stat.S_ISFIFO(fifo.lstat().st_mode))
+        self.assertEqual({path: path.read_bytes() for path in own if path.exists()}, before)
+        self.assertEqual(people.read_text(), "email\nada@example.org\n")
+        self.run_("backup", "var/zgoda.db.copy")
+        self.run_("backup", "var/zgoda.db.copy", "--yes")
+        self.run_("export", "-o", "var/people.csv")
+
+
 class Mail(CommandLine):
     def test_tries_later_when_the_relay_cannot_be_reached(self):
         self.zgoda.make("ukraine-daily")
