@@ -4,8 +4,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "api/cli/terminal.h"
@@ -84,6 +86,12 @@ class SettingOptions {
         }
     }
 
+    // An empty value of a setting takes it away.
+    bool holds(const CLI::Option* one) const {
+        return std::any_of(options_.begin(), options_.end(),
+                           [one](const auto& setting) { return setting.second == one; });
+    }
+
     std::vector<SettingChange> changes() const {
         std::vector<SettingChange> result;
         for (const auto& [key, option] : options_) {
@@ -125,6 +133,43 @@ std::string check_head(const std::string& text) {
 
 std::string check_from_one(const std::string& text) {
     return CLI::PositiveNumber(text).empty() ? "" : "wants a number from 1";
+}
+
+// Of the verbs that were named, the last one runs. What was given to those before it (`import --dry-run
+// undo`, and by CLI11's fallthrough `import undo B --dry-run` too) is not for it. Only --config stands
+// anywhere.
+std::optional<std::string> foreign_to(const CLI::App& app) {
+    std::string name = app.get_name();
+    std::vector<const CLI::App*> before;
+    const CLI::App* last = &app;
+    for (auto next = last->get_subcommands(); !next.empty(); next = last->get_subcommands()) {
+        if (last != &app) before.push_back(last);
+        last = next.front();
+        name += " " + last->get_name();
+    }
+    for (const CLI::App* verb : before) {
+        for (const CLI::Option* one : verb->get_options()) {
+            if (one->count() == 0) continue;
+            return one->get_positional() ? fmt::format("`{}` takes no \"{}\"", name, one->results().front())
+                                         : fmt::format("`{}` has no option {}", name, one->get_name());
+        }
+    }
+    return std::nullopt;
+}
+
+// An option that was given without a value, as `--newsletter "$SLUG"` is when SLUG is not set. Taken as not
+// given it would mean everything.
+std::optional<std::string> empty_option(const CLI::App& app,
+                                        const std::function<bool(const CLI::Option*)>& may_be_empty) {
+    for (const CLI::Option* one : app.get_options()) {
+        const auto& values = one->results();
+        if (std::find(values.begin(), values.end(), "") != values.end() && !may_be_empty(one))
+            return fmt::format("{} wants a value; the one given is empty", one->get_name());
+    }
+    for (const CLI::App* verb : app.get_subcommands()) {
+        if (auto problem = empty_option(*verb, may_be_empty)) return problem;
+    }
+    return std::nullopt;
 }
 
 // Positional arguments are called what they are; which type they have says nothing.
@@ -801,6 +846,13 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
     std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
     try {
         app.parse(std::move(arguments));
+        auto problem = foreign_to(app);
+        if (!problem) {
+            problem = empty_option(app, [&](const CLI::Option* one) {
+                return add_settings.holds(one) || edit_settings.holds(one);
+            });
+        }
+        if (problem) throw CLI::ValidationError(*problem, CLI::ExitCodes::ValidationError);
     } catch (const CLI::Success& said) {
         app.exit(said);
         return Exit::done;

@@ -92,6 +92,8 @@ Parameters::Parameters(const Request& request, std::initializer_list<std::string
         } else if (std::any_of(given_.begin(), given_.end(),
                                [&](const auto& one) { return one.first == field.name; })) {
             refuse(field.name, "it is given twice");
+        } else if (field.value.empty()) {
+            refuse(field.name, "it is given without a value");
         } else {
             given_.emplace_back(field.name, field.value);
         }
@@ -185,11 +187,13 @@ const json::value* Body::member(std::string_view name) {
 
 std::string Body::text(std::string_view name, bool required) {
     const json::value* value = member(name);
-    if (value != nullptr && value->is_string() && !(required && value->get_string().empty()))
+    if (value != nullptr && value->is_string() && !value->get_string().empty())
         return std::string(view(value->get_string()));
     const std::string pointer = "/" + std::string(name);
     if (value != nullptr && !value->is_string())
         refuse(pointer, "wrong_type", "This must be text.");
+    else if (value != nullptr && !required)
+        refuse(pointer, "empty", "This is empty; leave it out if it is not meant.");
     else if (required)
         refuse(pointer, "required", "This is missing.");
     return {};

@@ -55,8 +55,8 @@ boost::asio::awaitable<std::optional<Response>> see(const Desk& desk, service::S
 /// When an act happens: drawn before it is handed to the store.
 service::Moment moment_of(const Desk& desk);
 
-/// The query of a request. problem() is a 400 that names the first parameter which is wrong, unknown or given
-/// twice.
+/// The query of a request. problem() is a 400 that names the first parameter which is wrong, unknown, given
+/// twice, or given without a value (which, taken as absent, would mean everything).
 class Parameters {
  public:
     Parameters(const Request& request, std::initializer_list<std::string_view> known);
@@ -86,7 +86,7 @@ class Body {
  public:
     explicit Body(const Request& request);
 
-    std::string text(std::string_view name, bool required);
+    std::string text(std::string_view name, bool required);  // "" only when absent: given empty is wrong
     bool flag(std::string_view name);
     std::int64_t number(std::string_view name, std::int64_t otherwise, std::int64_t most);
     const boost::json::value* member(std::string_view name);  // nullptr: absent

@@ -1,6 +1,7 @@
 #include "api/cli/commands.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "cli_fixture.h"
 
@@ -44,6 +45,63 @@ TEST_SUITE("command line") {
         CHECK_FALSE(mail.follow);
         CHECK(parsed<MailTest>({"mail", "test", "ada@example.org"}).address == "ada@example.org");
         CHECK(parsed<MailStatus>({"mail", "status", "--json"}).json);
+    }
+
+    TEST_CASE("a verb takes no option and no argument of the verb above it") {
+        using Words = std::vector<std::string>;
+        for (const Words& words :
+             {Words{"import", "undo", "b", "--dry-run"}, Words{"import", "--dry-run", "undo", "b"},
+              Words{"import", "undo", "b", "--newsletter", "weekly"}, Words{"import", "undo", "x", "y"},
+              Words{"import", "list", "extra"}, Words{"import", "list", "undo"},
+              Words{"import", "a.csv", "list"}, Words{"mail", "--dry-run", "pause"},
+              Words{"mail", "pause", "--dry-run"}, Words{"mail", "test", "ada@example.org", "--dry-run"},
+              Words{"mail", "status", "--limit", "3"}, Words{"mail", "test", "a@example.org", "pause"},
+              Words{"newsletter", "list", "extra"}, Words{"stats", "audit"}}) {
+            const std::string line = fmt::format("{}", fmt::join(words, " "));
+            CAPTURE(line);
+            CHECK(refused(words).exit == Exit::usage);
+        }
+        CHECK(refused({"import", "undo", "b", "--dry-run"})
+                  .err.find("`zgoda import undo` has no option --dry-run") != std::string::npos);
+        CHECK(refused({"import", "undo", "x", "y"}).err.find("`zgoda import undo` takes no \"y\"") !=
+              std::string::npos);
+        CHECK(parsed<ImportUndo>({"import", "undo", "b", "--json", "--config", "a.toml"}).json);
+    }
+
+    TEST_CASE("an option without a value is not one that was left away") {
+        using Words = std::vector<std::string>;
+        for (const Words& words :
+             {Words{"mail", "pause", "--domain", ""},
+              Words{"mail", "pause", "--newsletter="},
+              Words{"mail", "resume", "--newsletter", ""},
+              Words{"export", "--newsletter", ""},
+              Words{"export", "--locale="},
+              Words{"export", "--changed-since", ""},
+              Words{"export", "-o", ""},
+              Words{"stats", "--newsletter", ""},
+              Words{"subscriber", "confirm", "a@example.org", "--newsletter", "", "--evidence", "x"},
+              Words{"subscriber", "unsubscribe", "a@example.org", "--newsletter", ""},
+              Words{"subscriber", "find", ""},
+              Words{"suppress", "list", ""},
+              Words{"suppress", "list", "--reason", ""},
+              Words{"import", "a.csv", "--newsletter", ""},
+              Words{"import", "a.csv", "--basis", ""},
+              Words{"import", "a.csv", "--batch", ""},
+              Words{"unsubscribe", "import", "a.csv", "--newsletter", "", "--reason", "x"},
+              Words{"letter", "preview", "daily", "--locale", ""},
+              Words{"newsletter", "edit", "daily", "--in", "", "--name", "x"},
+              Words{"token", "create", "x", "--scope", "stats:read", "--network", ""},
+              Words{"token", "create", "x", "--scope", "stats:read", "--expires", ""},
+              Words{"consent", "verify", "--expect-head", ""},
+              Words{"--config", "", "stats"}}) {
+            const std::string line = fmt::format("{}", fmt::join(words, " "));
+            CAPTURE(line);
+            CHECK(refused(words).exit == Exit::usage);
+        }
+        CHECK(refused({"mail", "pause", "--domain", ""}).err.find("--domain wants a value") !=
+              std::string::npos);
+        CHECK(parsed<NewsletterEdit>({"newsletter", "edit", "daily", "--description", ""}).settings.size() ==
+              1);
     }
 
     TEST_CASE("token create takes several scopes and networks, one by one or with commas") {

@@ -218,13 +218,15 @@ class Listener(Admin):
         for body in (b"", b"[]", b"null", b'{"email":', b'{"email":"\xff"}', b"[[[[[[]]]]]]"):
             self.problem(self.ask("POST", "/v1/admin/subscribers/search", token, body, JSON), 400, "bad_request")
         self.problem(self.ask("POST", "/v1/admin/subscribers/search", token, b"email=a", {"Content-Type": "application/x-www-form-urlencoded"}), 415, "unsupported_type")
-        for query in ("limit=0", "limit=1001", "limit=x", "limit=-1", "cursor=%00", "cursor=****", "limit=1&limit=2", "email=a", "x", "limit=%zz"):
+        for query in ("limit=0", "limit=1001", "limit=x", "limit=-1", "cursor=%00", "cursor=****", "cursor=", "limit=", "limit=1&limit=2", "email=a", "x", "limit=%zz"):
             self.problem(self.ask("GET", f"/v1/admin/subscribers?{query}", token), 400, "bad_parameter")
-        for query in ("changed_sinse=2026-01-01", "status=x", "format=xls", "links=1", "changed_since=yesterday", "format=mailchimp"):
+        for query in ("newsletter=", "status=", "changed_since=", "locale", "format=", "links=", "changed_sinse=2026-01-01", "status=x", "format=xls", "links=1", "changed_since=yesterday", "format=mailchimp"):
             self.problem(self.ask("GET", f"/v1/admin/export?{query}", token), 400, "bad_parameter")
         for body in ({"email": 1}, {"email": "a@example.org", "pattern": "a"}, {"pattern": "a", "limit": 0}, {"pattern": "a", "more": 1},
-                     {"pattern": "a", "cursor": "@"}):
+                     {"pattern": "a", "cursor": "@"}, {"pattern": "a", "cursor": ""}):
             self.problem(self.ask("POST", "/v1/admin/subscribers/search", token, body), 422, "invalid")
+        self.problem(self.ask("POST", "/v1/admin/subscribers/1/confirm", token, {"newsletter": "", "evidence": "x"}), 422, "invalid")
+        self.problem(self.ask("POST", "/v1/admin/subscribers/1/unsubscribe", token, {"newsletter": "", "all": True}), 422, "invalid")
 
 
 class Acts(Admin):
