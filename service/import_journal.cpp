@@ -31,6 +31,11 @@ std::string mark_of(const Record& record) {
     return to_hex(std::span(digest).first(8));
 }
 
+bool any_change_in(const json::array& all) {
+    return std::any_of(all.begin(), all.end(),
+                       [](const json::value& one) { return one.as_object().contains("now"); });
+}
+
 }  // namespace
 
 json::array image(const Person& p) {
@@ -86,12 +91,15 @@ void ImportChanges::same(std::string_view what, Id id) {
 }
 
 bool ImportChanges::any_change() const {
-    return std::any_of(all_.begin(), all_.end(),
-                       [](const json::value& one) { return one.as_object().contains("now"); });
+    return any_change_in(all_);
 }
 
 std::string ImportChanges::text() const {
     return json::serialize(all_);
+}
+
+bool has_change(const ImportEntry& entry) {
+    return any_change_in(json::parse(entry.changes).as_array());
 }
 
 Id suppression_id(SuppressionReason reason) {

@@ -43,6 +43,8 @@ class ImportChanges {
     boost::json::array all_;
 };
 
+bool has_change(const ImportEntry&);  // not only "same"
+
 Id suppression_id(SuppressionReason);
 
 // Whether this row was the one to suppress her for that reason.

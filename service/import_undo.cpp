@@ -33,26 +33,43 @@ bool gives(const Event& event, SuppressionReason reason) {
     }
 }
 
+// What a later import has changed stays in the journal, to be tried again by the next undo of its batch. It
+// steps back behind all the other rows, by as many as the batch has: so the number of a row says how often it
+// was tried, and an undo that was killed knows which are still to come.
+std::int64_t pass_of(const ImportEntry& entry, const ImportBatch& batch) {
+    return (batch.position - entry.row) / std::max<std::int64_t>(batch.position, 1);
+}
+
 class UndoWork {
  public:
-    UndoWork(Transaction& tx, ImportBatch& batch, const Rules& rules, TimeMs now, Nonces& nonces)
-        : tx_(tx), batch_(batch), rules_(rules), now_(now), nonces_(nonces), newsletters_(tx.newsletters()) {}
+    UndoWork(Transaction& tx, UndoneRows& undone, const Rules& rules, TimeMs now, Nonces& nonces)
+        : tx_(tx),
+          undone_(undone),
+          batch_(undone.batch),
+          rules_(rules),
+          now_(now),
+          nonces_(nonces),
+          newsletters_(tx.newsletters()) {}
 
-    void take_back(const ImportEntry& entry) {
+    void take_back(ImportEntry entry) {
         tx_.remove(entry);
+        const json::value all = json::parse(entry.changes);
+        if (pass_of(entry, batch_) > 0)  // this is the next try
+            batch_.kept -= static_cast<std::int64_t>(all.get_array().size());
         person_ = tx_.person(entry.person);
         if (!person_) return;  // erased or undone meanwhile
         later_.clear();
         for (ImportEntry& one : tx_.import_entries_of(entry.person)) {
             if (one.batch > entry.batch) later_.push_back(std::move(one));
         }
+        const bool again = changed_later();
         list_.clear();
-        const json::value all = json::parse(entry.changes);
+        json::array kept;
         bool restored = false, removed = false, unsuppressed = false;
         for (auto one = all.get_array().rbegin(); one != all.get_array().rend(); ++one) {
             const json::object& change = one->as_object();
             if (!change.contains("now")) continue;
-            if (leave_to_later(change)) {
+            if (!again && leave_to_later(change)) {
                 ++batch_.kept;
                 continue;
             }
@@ -67,6 +84,14 @@ class UndoWork {
             removed |= done && what == "person" && change.contains("made");
             restored |= done;
             ++(done ? batch_.restored : batch_.kept);
+            if (!done) kept.push_back(change);
+        }
+        if (!kept.empty() && again) {
+            for (const ImportEntry& one : later_)
+                if (has_change(one)) undone_.changed_by.insert(one.batch);
+            std::reverse(kept.begin(), kept.end());
+            tx_.add(
+                ImportEntry{entry.batch, entry.row - batch_.position, entry.person, json::serialize(kept)});
         }
         if (!restored) return;
         EventDraft event;
@@ -90,6 +115,9 @@ class UndoWork {
         }
         return false;
     }
+
+    // Whether a later import has changed her, so that it has to be taken back before this one can be.
+    bool changed_later() const { return std::any_of(later_.begin(), later_.end(), has_change); }
 
     // When the person's row of this batch came in; nullopt: the ledger knows of none.
     std::optional<Event> imported() {
@@ -180,6 +208,7 @@ class UndoWork {
     }
 
     Transaction& tx_;
+    UndoneRows& undone_;
     ImportBatch& batch_;
     const Rules& rules_;
     const TimeMs now_;
@@ -194,7 +223,8 @@ class UndoWork {
 
 UndoStart start_undo(Transaction& tx, Id id, TimeMs now) {
     ImportBatch batch = existing_import(tx, id);
-    if (batch.state == ImportState::undone) return UndoStart::undone_before;
+    if (batch.state == ImportState::undone && tx.import_entries(id, 1).empty())
+        return UndoStart::undone_before;
     if (batch.state != ImportState::undoing) {
         if (batch.changed_at + import_undo_life < now) return UndoStart::too_old;
         batch.state = ImportState::undoing;
@@ -204,17 +234,23 @@ UndoStart start_undo(Transaction& tx, Id id, TimeMs now) {
     return UndoStart::begun;
 }
 
-ImportBatch undo_rows(Transaction& tx, Id id, std::size_t rows, const Rules& rules, const Moment& moment) {
-    ImportBatch batch = existing_import(tx, id);
-    if (batch.state != ImportState::undoing) return batch;
+UndoneRows undo_rows(Transaction& tx, Id id, std::size_t rows, const Rules& rules, const Moment& moment) {
+    UndoneRows undone{existing_import(tx, id), {}};
+    ImportBatch& batch = undone.batch;
+    if (batch.state != ImportState::undoing) return undone;
     Nonces nonces(moment.seed);
-    UndoWork work(tx, batch, rules, moment.now, nonces);
-    const std::vector<ImportEntry> entries = tx.import_entries(id, rows);
-    for (const ImportEntry& entry : entries) work.take_back(entry);
-    if (entries.size() < rows) batch.state = ImportState::undone;
+    UndoWork work(tx, undone, rules, moment.now, nonces);
+    const std::vector<ImportEntry> entries = tx.import_entries(id, rows + 1);
+    std::size_t done = 0;
+    while (done < std::min(rows, entries.size()) &&
+           pass_of(entries[done], batch) == pass_of(entries.front(), batch)) {
+        work.take_back(entries[done++]);
+    }
+    if (done == entries.size() || pass_of(entries[done], batch) != pass_of(entries.front(), batch))
+        batch.state = ImportState::undone;
     batch.changed_at = moment.now;
     tx.update(batch);
-    return batch;
+    return undone;
 }
 
 bool forget_old_imports(Transaction& tx, std::size_t limit, TimeMs now) {

@@ -190,7 +190,7 @@ struct ImportBatch {
 // What one row of a batch changed of one person, and how it was before.
 struct ImportEntry {
     Id batch = 0;
-    std::int64_t row = 0;  // 1 is the first of the batch
+    std::int64_t row = 0;  // 1 is the first of the batch; below, what an undo has kept (import_undo.cpp)
     Id person = 0;
     std::string changes;  // JSON, of service/import_journal.h
 };

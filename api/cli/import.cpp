@@ -6,6 +6,7 @@
 #include <chrono>
 #include <filesystem>
 #include <future>
+#include <set>
 #include <thread>
 
 #include "api/cli/address.h"
@@ -484,44 +485,70 @@ Exit import_undo(const ImportUndo& options, const service::Rules& rules, service
     std::optional<Progress> progress(std::in_place, "import undo", batch->position);
     std::int64_t rows = 0;
     std::size_t size = 50;
-    while (batch->state != service::ImportState::undone) {
+    service::UndoneRows undone;
+    std::set<service::Id> changed_by;
+    do {
         const service::Moment moment{clock_now(), service::random_seed()};
         Clock::duration took{}, waited{};
         const auto submitted = Clock::now();
         service::run(store, [&](service::Transaction& tx) {
             const auto begun = Clock::now();
             waited = begun - submitted;
-            batch = service::undo_rows(tx, batch->id, size, rules, moment);
+            undone = service::undo_rows(tx, batch->id, size, rules, moment);
             took = Clock::now() - begun;
         });
+        batch = undone.batch;
+        changed_by.merge(undone.changed_by);
         rows += static_cast<std::int64_t>(size);
         size = next_size(size, took, waited);
         progress->at(rows);
-    }
-    progress.reset();  // before anything is said
+    } while (batch->state != service::ImportState::undone);
+    progress.reset();                // before anything is said
+    std::vector<std::string> later;  // the newest first: as they have to be taken back
+    service::look(store, [&](service::Reader& reader) {
+        later.clear();
+        for (auto id = changed_by.rbegin(); id != changed_by.rend(); ++id)
+            if (const auto one = reader.import_batch(*id)) later.push_back(one->name);
+    });
     if (options.json) {
-        fmt::print("{}\n",
-                   boost::json::serialize(boost::json::object{
-                       {"batch", batch->name}, {"restored", batch->restored}, {"kept", batch->kept}}));
-    } else {
+        fmt::print("{}\n", boost::json::serialize(boost::json::object{
+                               {"batch", batch->name},
+                               {"restored", batch->restored},
+                               {"kept", batch->kept},
+                               {"changed_by", boost::json::array(later.begin(), later.end())}}));
+        return Exit::done;
+    }
+    fmt::print(
+        "restored {} records of batch {}, kept {} that were changed, or said again by a later import, "
+        "since\n",
+        batch->restored, printable(batch->name), batch->kept);
+    if (!later.empty()) {
         fmt::print(
-            "restored {} records of batch {}, kept {} that were changed, or said again by a later import, "
-            "since\n",
-            batch->restored, batch->name, batch->kept);
+            "of those, some were changed by {} {}: take {} back, then `zgoda import undo {}` again for what "
+            "was kept\n",
+            later.size() == 1 ? "batch" : "the batches", printable(fmt::format("{}", fmt::join(later, ", "))),
+            later.size() == 1 ? "it" : "them, in this order,", printable(batch->name));
     }
     return Exit::done;
 }
 
 Exit import_list(const ImportList& options, service::Store& store) {
     std::vector<ImportBatch> batches;
-    service::look(store, [&](service::Reader& reader) { batches = reader.import_batches(); });
+    std::set<service::Id> kept;  // taken back, but for what may be tried again
+    service::look(store, [&](service::Reader& reader) {
+        batches = reader.import_batches();
+        for (const ImportBatch& one : batches) {
+            if (one.state == service::ImportState::undone && !reader.import_entries(one.id, 1).empty())
+                kept.insert(one.id);
+        }
+    });
     boost::json::array all;
     const service::TimeMs now = clock_now();
     for (const ImportBatch& one : batches) {
         boost::json::object whys;
         for (const auto& [why, count] : one.whys) whys[why] = count;
-        const bool undoable =
-            one.state != service::ImportState::undone && one.changed_at + service::import_undo_life >= now;
+        const bool undoable = (one.state != service::ImportState::undone || kept.contains(one.id)) &&
+                              one.changed_at + service::import_undo_life >= now;
         if (options.json) {
             all.push_back({{"batch", one.name},
                            {"id", one.id},

@@ -499,6 +499,26 @@ class Undo(Importing):
         self.zgoda.run("import", "undo", "tuesday", expect=NOT_FOUND)
         self.assertEqual([batch["state"] for batch in json.loads(self.zgoda.run("import", "list", "--json"))], ["done", "undone"])
 
+    def test_says_which_later_batch_comes_first_and_can_be_asked_for_again(self):
+        before = self.export()
+        self.foreign(table(["email"], ["k@example.org"]), "--unproven", "confirmed", "--batch", "bad")
+        left = self.zgoda.folder / "left.csv"
+        left.write_text("email\nk@example.org\n")
+        self.zgoda.run("unsubscribe", "import", left, "--all", "--reason", "r", "--batch", "left")
+        told = self.zgoda.run("import", "undo", "bad")
+        self.assertIn("kept 2", told)
+        self.assertIn("changed by batch left", told)
+        self.assertIn("`zgoda import undo bad` again", told)
+        self.assertTrue(json.loads(self.zgoda.run("import", "list", "--json"))[0]["undo_until"])
+        self.zgoda.run("import", "undo", "left")
+        self.assertEqual(json.loads(self.zgoda.run("import", "undo", "bad", "--json")),
+                         {"batch": "bad", "restored": 2, "kept": 0, "changed_by": []})
+        self.assertEqual(self.export(), before)
+        self.assertEqual(self.statuses(), {})
+        self.assertIn("nothing to do", self.zgoda.run("import", "undo", "bad"))
+        self.assertEqual([one["undo_until"] for one in json.loads(self.zgoda.run("import", "list", "--json"))], [None, None])
+        self.verify()
+
     def test_takes_back_suppressions_that_only_this_batch_made(self):
         rows = table(["email", "status"], ["dead@example.org", "bounced"])
         self.foreign(rows, "--batch", "one")

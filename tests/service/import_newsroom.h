@@ -76,14 +76,15 @@ struct Newsroom : World {
         return out;
     }
 
-    ImportBatch undo(Id batch, std::size_t rows = 2) {
+    ImportBatch undo(Id batch, std::size_t rows = 2, std::set<Id>* changed_by = nullptr) {
         run(store, [&](Transaction& tx) { CHECK(start_undo(tx, batch, now) == UndoStart::begun); });
-        ImportBatch after;
+        UndoneRows after;
         do {
             const Moment when = moment();
             run(store, [&](Transaction& tx) { after = undo_rows(tx, batch, rows, rules, when); });
-        } while (after.state != ImportState::undone);
-        return after;
+            if (changed_by != nullptr) changed_by->insert(after.changed_by.begin(), after.changed_by.end());
+        } while (after.batch.state != ImportState::undone);
+        return after.batch;
     }
 
     bool suppressed_as(const std::string& addr_key, SuppressionReason reason) {

@@ -105,6 +105,55 @@ TEST_CASE("what a later import says as well is the later one's to take back") {
     }
 }
 
+TEST_CASE("what a later import has changed can be taken back once that one is") {
+    for (const std::size_t rows : {1U, 2U, 3U, 50U}) {
+        Newsroom news;
+        news.subscribed("known@example.org", {"weekly"});
+        const std::string before = news.state();
+        const std::size_t people = news.store.tables.people.size();
+        Id bad = 0, left = 0, gone = 0;
+        news.import({Newsroom::row(ada), Newsroom::row("eve@example.org"), Newsroom::row("bob@example.org")},
+                    ImportFormat::generic, &bad);
+        news.now += minute_ms;
+        const auto leave = [&](const std::vector<ImportRow>& who, Id* batch) {
+            ImportPlan plan;
+            plan.leaves_only = plan.everything = true;
+            plan.reason = "left elsewhere";
+            std::swap(news.plan, plan);
+            news.import(who, ImportFormat::generic, batch);
+            std::swap(news.plan, plan);
+        };
+        leave({Newsroom::row(ada), Newsroom::row("bob@example.org")}, &left);
+        ImportRow worse = Newsroom::row("bob@example.org", S::complained);
+        worse.unsubscribed_at = news.now + 1;
+        news.import({worse}, ImportFormat::generic, &gone);
+
+        std::set<Id> changed_by;
+        CHECK(news.undo(bad, rows, &changed_by).kept == 4);  // two people, two subscriptions
+        CHECK(changed_by == std::set<Id>{left, gone});
+        changed_by.clear();
+        CHECK(news.undo(bad, rows, &changed_by).kept == 4);  // again, too early
+        CHECK(changed_by == std::set<Id>{left, gone});
+        CHECK(news.status(ada, "weekly") == "unsubscribed");
+        CHECK_FALSE(news.person("eve@example.org"));
+
+        news.undo(gone, rows);
+        news.undo(left, rows);
+        CHECK(news.status(ada, "weekly") == "confirmed");
+        changed_by.clear();
+        const ImportBatch undone = news.undo(bad, rows, &changed_by);
+        CHECK(undone.kept == 0);
+        CHECK(undone.restored == 6);
+        CHECK(changed_by.empty());
+        CHECK(news.state() == before);
+        CHECK(news.store.tables.people.size() == people);
+        CHECK(news.store.tables.import_entries.empty());
+        CHECK_FALSE(news.verify_chain().problem);
+        run(news.store,
+            [&](Transaction& tx) { CHECK(start_undo(tx, bad, news.now) == UndoStart::undone_before); });
+    }
+}
+
 TEST_CASE("after 30 days a batch stays, and its journal is cleared") {
     Newsroom news;
     Id batch = 0;
