@@ -52,6 +52,13 @@ void add_once(std::vector<Id>& ids, Id id) {
     if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
 }
 
+// As it has to be typed between the single quotes of a shell.
+std::string in_shell_quotes(std::string_view text) {
+    std::string out;
+    for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return out;
+}
+
 std::string why_not(const ImportRow& row, bool restore) {
     if (row.no_person) return "deletion_request";
     if (has_control(row.name, true) || has_control(row.source, false) || has_control(row.form, false))
@@ -403,7 +410,10 @@ class RowWork {
         event.kind = plan_.leaves_only && ended ? EventKind::withdrawn : EventKind::imported;
         event.person = person.id;
         event.details = fmt::format(
-            R"({{"batch":{},"newsletters":[{}]{}{}}})", batch_, list,
+            R"({{"batch":{},"newsletters":[{}]{}{}{}}})", batch_, list,
+            !prepared.unproven                      ? ""
+            : plan_.unproven == Unproven::confirmed ? R"(,"without_proof":"confirmed")"
+                                                    : R"(,"without_proof":"pending")",
             suppressed ? fmt::format(R"(,"suppressed":"{}")", word(*suppressed)) : "",
             plan_.leaves_only ? fmt::format(R"(,"method":"import","reason":{})", json_string(plan_.reason))
                               : "");
@@ -463,15 +473,34 @@ std::optional<LabelMap> parse_label_map(std::string_view text) {
     map.column = text.substr(0, equals);
     std::string_view rest = text.substr(equals + 1);
     while (!rest.empty()) {
-        const std::size_t comma = std::min(rest.find(','), rest.size());
-        const std::string_view one = rest.substr(0, comma);
-        rest.remove_prefix(std::min(comma + 1, rest.size()));
-        const std::size_t colon = one.rfind(':');  // a value may hold colons, a slug can't
-        if (colon == one.npos || colon == 0) return std::nullopt;
-        map.values.push_back({std::string(one.substr(0, colon)), std::string(one.substr(colon + 1))});
+        std::string value;
+        if (rest.front() == '"') {
+            std::size_t at = 1;
+            for (; at < rest.size() && (rest[at] != '"' || rest.substr(at, 2) == "\"\""); ++at)
+                value += rest[rest[at] == '"' ? ++at : at];
+            if (at >= rest.size() || rest.substr(at, 2) != "\":") return std::nullopt;
+            rest.remove_prefix(at + 1);
+        } else {
+            // A value may hold colons, a slug can't.
+            const std::size_t colon = rest.substr(0, rest.find(',')).rfind(':');
+            if (colon == rest.npos) return std::nullopt;
+            value = rest.substr(0, colon);
+            rest.remove_prefix(colon);
+        }
+        const std::string_view slug = rest.substr(1, std::min(rest.find(','), rest.size()) - 1);
+        rest.remove_prefix(std::min(slug.size() + 2, rest.size()));
+        if (value.empty()) return std::nullopt;
+        map.values.push_back({std::move(value), std::string(slug)});
     }
     if (map.values.empty()) return std::nullopt;
     return map;
+}
+
+std::string map_value(std::string_view value) {
+    if (value.find_first_of(",\"") == value.npos) return std::string(value);
+    std::string out = "\"";
+    for (const char c : value) out += c == '"' ? std::string("\"\"") : std::string(1, c);
+    return out + "\"";
 }
 
 std::variant<PreparedRow, InputProblem> prepare(ImportRow row, std::int64_t line, ImportFormat format,
@@ -480,17 +509,16 @@ std::variant<PreparedRow, InputProblem> prepare(ImportRow row, std::int64_t line
     PreparedRow out;
     out.line = line;
     out.restore = format == ImportFormat::zgoda && !plan.leaves_only;
-    if (out.restore) {
+    if (out.restore || (row.newsletter_column > 0 && !plan.leaves_only)) {
         const Newsletter* one = newsletters.find(row.newsletter);
         if (one == nullptr) {
-            return InputProblem{line, 0,
+            return InputProblem{line, row.newsletter_column,
                                 fmt::format("there is no newsletter \"{}\"; `zgoda newsletter add` makes one",
                                             row.newsletter.substr(0, 64))};
         }
         out.newsletters = {one->id};
-    } else if (!plan.leaves_only) {
-        if (!is_tag(row.locale)) row.locale.clear();
     }
+    if (!out.restore && !plan.leaves_only && !is_tag(row.locale)) row.locale.clear();
     if (!is_ip(row.signup_ip)) row.signup_ip.clear();
     if (!is_ip(row.confirm_ip)) row.confirm_ip.clear();
     out.refused = why_not(row, out.restore);
@@ -520,9 +548,9 @@ std::variant<PreparedRow, InputProblem> prepare(ImportRow row, std::int64_t line
                 if (label == plan.labels[i].end()) {
                     return InputProblem{
                         line, 0,
-                        fmt::format("no newsletter is given for \"{0}\" ({1}); add \"{0}:SLUG\" to --map "
-                                    "'{1}=...', or \"{0}:\" to leave it out",
-                                    value.substr(0, 80), maps[i].column)};
+                        fmt::format("no newsletter is given for \"{0}\" ({1}); add {2}:SLUG to --map "
+                                    "'{1}=...', or {2}: to leave it out",
+                                    value.substr(0, 80), maps[i].column, in_shell_quotes(map_value(value)))};
                 }
                 if (label->newsletter != 0) add_once(out.newsletters, label->newsletter);
             }
@@ -530,6 +558,7 @@ std::variant<PreparedRow, InputProblem> prepare(ImportRow row, std::int64_t line
         const bool shown = row.proven && row.status != Status::pending;
         if (is_live(row.status) && !shown && out.refused.empty()) {
             if (plan.unproven == Unproven::refuse) out.refused = "unproven";
+            out.unproven = plan.unproven != Unproven::refuse;
             // Whom the file itself calls unconfirmed nobody here can call confirmed.
             if (plan.unproven == Unproven::pending) row.status = Status::pending;
         }

@@ -29,7 +29,8 @@ bool is_live(SubscriptionStatus);
 enum class Unproven { refuse, pending, confirmed };
 
 // 'COLUMN=value:slug,value:slug': values of a column as newsletters. One without a slug ("VIP:") stands for
-// none, said aloud.
+// none, said aloud. A value with a comma stands in quotes, which are written twice inside:
+// 'TAGS="Big, Fat":weekly'.
 struct LabelMap {
     std::string column;
     struct Value {
@@ -39,6 +40,7 @@ struct LabelMap {
     std::vector<Value> values;
 };
 std::optional<LabelMap> parse_label_map(std::string_view);
+std::string map_value(std::string_view value);  // as parse_label_map() reads it
 
 // What was asked for, resolved against the newsletters as they are.
 struct ImportPlan {
@@ -65,7 +67,8 @@ struct PreparedRow {
     EmailAddress address;
     std::vector<Suppression> keys;  // the hashes under which she may be suppressed
     std::vector<Id> newsletters;
-    bool restore = false;  // of our own format: every column comes back
+    bool restore = false;   // of our own format: every column comes back
+    bool unproven = false;  // taken although the file shows no confirmation
 };
 // A value without a newsletter is a problem of the whole file.
 std::variant<PreparedRow, InputProblem> prepare(ImportRow, std::int64_t line, ImportFormat, const ImportPlan&,

@@ -11,6 +11,17 @@ namespace {
 constexpr std::string_view format_words[] = {"zgoda",   "mailchimp",  "ghost",   "listmonk", "substack",
                                              "beehiiv", "buttondown", "phplist", "generic"};
 
+// All columns of an export of ours. A table that has only some of them is not one: nothing vouches for it.
+constexpr std::string_view own_columns[] = {"email",  "name",         "newsletter",   "status",
+                                            "locale", "signed up at", "confirmed at", "unsubscribed at",
+                                            "source", "form",         "fields"};
+
+std::string spelled(std::string_view column) {
+    std::string name(column);
+    std::replace(name.begin(), name.end(), ' ', '_');
+    return name;
+}
+
 std::string_view trim(std::string_view text) {
     const std::size_t first = text.find_first_not_of(" \t\r\n");
     if (first == text.npos) return {};
@@ -186,7 +197,7 @@ std::variant<ImportColumns, ImportColumns::Problem> ImportColumns::of(const std:
     F format = F::generic;
     if (options.format) {
         format = *options.format;
-    } else if (has("email") && has("newsletter") && has("status") && has("signed up at")) {
+    } else if (std::all_of(std::begin(own_columns), std::end(own_columns), has)) {
         format = F::zgoda;
     } else if (has("optin time") && (has("leid") || has("euid") || has("member rating"))) {
         format = F::mailchimp;
@@ -204,6 +215,16 @@ std::variant<ImportColumns, ImportColumns::Problem> ImportColumns::of(const std:
         format = F::phplist;
     }
     result.format_ = format;
+    if (format == F::zgoda) {
+        for (const std::string_view name : own_columns) {
+            if (has(name)) continue;
+            return Problem{{1, 0,
+                            fmt::format("an export of zgoda's has a column \"{}\" too; with --format generic "
+                                        "this is a table like any other",
+                                        spelled(name))},
+                           name == "email"};
+        }
+    }
 
     struct Rule {
         std::string_view name;
@@ -344,7 +365,8 @@ std::variant<ImportColumns, ImportColumns::Problem> ImportColumns::of(const std:
          {"optin ip", signup_ip},
          {"confirm ip", confirm_ip},
          {"source", source_part},
-         {"form", form_part}},
+         {"form", form_part},
+         {"newsletter", newsletter_part}},
     };
     std::optional<std::size_t> addresses;
     for (std::size_t i = 0; i < names.size(); ++i) {
@@ -360,8 +382,9 @@ std::variant<ImportColumns, ImportColumns::Problem> ImportColumns::of(const std:
         for (std::size_t j = 0; j < options.label_columns.size(); ++j) {
             if (lower(trim(options.label_columns[j])) != lower(trim(header[i]))) continue;
             result.columns_[i].label = j;
-            if (part == field) part = nothing;
+            if (part == field || (part == newsletter_part && format != F::zgoda)) part = nothing;
         }
+        result.names_newsletters_ |= part == newsletter_part;
         if (format == F::zgoda && part == field) {
             return Problem{{1, static_cast<std::int64_t>(i + 1),
                             fmt::format("\"{}\" is no column of zgoda's export; with --format generic it "
@@ -531,6 +554,7 @@ std::optional<InputProblem> ImportColumns::read(std::span<const std::string_view
                 break;
             case newsletter_part:
                 row.newsletter = cell;
+                row.newsletter_column = number;
                 break;
             case status_part:
                 problem = read_status(cell, line, number, row);

@@ -38,7 +38,8 @@ struct ImportRow {
     std::string address;
     std::string name;
     std::string locale;
-    std::string newsletter;                        // slug, of our own format only
+    std::string newsletter;                        // slug, where the file names it
+    std::int64_t newsletter_column = 0;            // in which cell; 0: it does not
     std::vector<std::vector<std::string>> labels;  // values in the columns of --map, in their order
     SubscriptionStatus status = SubscriptionStatus::confirmed;
     bool proven = false;     // the file shows that she confirmed
@@ -71,6 +72,9 @@ class ImportColumns {
                                                    const ImportFormatOptions&);
 
     ImportFormat format() const { return format_; }
+    // Whether each row names its newsletter: always in our own format, and in any other table with a column
+    // called newsletter, unless --map says what its values mean.
+    bool names_newsletters() const { return names_newsletters_; }
     // A status or time that cannot be is a problem of the whole file. `line` is for the problem's sake.
     std::optional<InputProblem> read(std::span<const std::string_view> cells, std::int64_t line,
                                      ImportRow&) const;
@@ -119,6 +123,7 @@ class ImportColumns {
     std::vector<Column> columns_;
     std::size_t labels_ = 0;
     bool raw_ = false;
+    bool names_newsletters_ = false;
     SubscriptionStatus file_status_ = SubscriptionStatus::confirmed;
 };
 

@@ -234,6 +234,8 @@ std::string tell_import(const Event& event, const boost::json::object& details) 
         out += fmt::format("; the file says she {}{}{}{}{}", act.verb, at.empty() ? "" : " ", at,
                            ip.empty() ? "" : " from ", ip);
     }
+    if (const std::string taken = text_in(details, "without_proof"); !taken.empty())
+        out += fmt::format("; the file shows no confirmation: taken without proof (--unproven {})", taken);
     if (const std::string reason = text_in(details, "suppressed"); !reason.empty())
         out += fmt::format("; no more letters: {}", reason);
     return out + ".";

@@ -455,12 +455,19 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
         ->type_name("COLUMN=value:slug,..")
         ->allow_extra_args(false)
         ->check([](const std::string& text) {
-            return service::parse_label_map(text) ? "" : "wants COLUMN=value:slug,value:slug";
+            return service::parse_label_map(text) ? ""
+                                                  : "wants COLUMN=value:slug,value:slug (a value with a "
+                                                    "comma in quotes: \"Big, Fat\":slug)";
         });
     import_verb
         ->add_option("--basis", import_options.basis,
                      "what these people agreed to, and where: kept as the wording. A foreign file needs it")
-        ->type_name("TEXT");
+        ->type_name("TEXT")
+        ->check([](const std::string& text) {
+            return text.find_first_not_of(" \t\r\n") == text.npos
+                       ? "wants what these people agreed to, and where, in words"
+                       : "";
+        });
     import_verb->add_option("--unproven", unproven, "what to do with whom the file shows no confirmation of")
         ->type_name("WHAT")
         ->capture_default_str()

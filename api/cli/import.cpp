@@ -196,7 +196,7 @@ class Run {
                     part_ = row.part;
                     format_ = row.format;
                     parts_.push_back(part_);
-                    if (const auto problem = ask_plan(row.format)) {
+                    if (const auto problem = ask_plan(row.format, row.names_newsletters)) {
                         wrong_usage_ = true;
                         return service::InputProblem{1, 0, *problem};
                     }
@@ -329,7 +329,7 @@ class Run {
     }
 
     // What the command line must say, and may not say, about a file of this kind.
-    std::optional<std::string> ask_plan(service::ImportFormat format) const {
+    std::optional<std::string> ask_plan(service::ImportFormat format, bool names_newsletters) const {
         if (job_.plan.leaves_only) return std::nullopt;
         const bool targets = !job_.plan.newsletters.empty() || !job_.plan.labels.empty();
         if (format == service::ImportFormat::zgoda) {
@@ -341,7 +341,10 @@ class Run {
         const std::string kind = format == service::ImportFormat::generic
                                      ? "this table does"
                                      : fmt::format("this is a file of {}'s, which does", word(format));
-        if (!targets)
+        if (names_newsletters && targets)
+            return "this table has a column called newsletter, whose slugs count; leave --newsletter "
+                   "and --map away, or say with --map 'newsletter=value:slug' what stands in it";
+        if (!targets && !names_newsletters)
             return kind +
                    " not name our newsletters; say which with --newsletter SLUG, or with --map "
                    "'COLUMN=value:slug'";

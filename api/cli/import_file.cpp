@@ -230,6 +230,7 @@ std::optional<std::string> read_rows(ImportFile& file, const service::ImportForm
         FileRow row;
         row.part = part;
         row.format = columns.format();
+        row.names_newsletters = columns.names_newsletters();
         if (bare) {
             row.line = 1;
             row.row.address = first_address;

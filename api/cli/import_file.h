@@ -70,7 +70,8 @@ struct FileRow {
     std::size_t part = 0;
     std::int64_t line = 0;
     service::ImportFormat format = service::ImportFormat::generic;
-    service::ImportRow row;  // may be moved from
+    bool names_newsletters = false;  // ImportColumns::names_newsletters()
+    service::ImportRow row;          // may be moved from
 };
 using TakeRow = std::function<std::optional<service::InputProblem>(FileRow&)>;
 

@@ -396,6 +396,44 @@ class Rules(Importing):
         self.assertEqual(self.statuses(), {("a@example.org", "weekly"): "pending"})
 
 
+    def test_a_foreign_table_may_name_our_newsletters(self):
+        rows = table(["email", "newsletter", "status", "signed_up_at", "confirmed_at"],
+                     ["a@example.org", "weekly", "confirmed", "2024-01-01T00:00:00Z", "2024-01-02T00:00:00Z"],
+                     ["b@example.org", "war-notes", "confirmed", "2024-01-01T00:00:00Z", ""])
+        ndjson = b"".join(json.dumps({"email": a, "newsletter": n, "confirmed_at": t}).encode() + b"\n" for a, n, t in (
+            ("a@example.org", "weekly", "2024-01-02T00:00:00Z"), ("b@example.org", "war-notes", None)))
+        empty = self.export()
+        for content in (rows, ndjson):
+            self.assertIn("--basis", self.import_(content, expect=USAGE))
+            self.assertIn("called newsletter", self.import_(content, "--newsletter", "weekly", "--basis", "b", expect=USAGE))
+            wrong = self.import_(content.replace(b"war-notes", b"monthly"), "--basis", "b", expect=FAILED)
+            self.assertIn(f"line {3 if content is rows else 2}, column 2: ", wrong)
+            self.assertIn('"monthly"', wrong)
+            self.assertEqual(self.export(), empty)
+            told = self.import_(content, "--basis", "Asked at the old place.")
+            self.assertEqual((told["format"], told["imported"], told["why"]), ("generic", 1, {"unproven": 1}))
+            self.assertEqual(self.statuses(), {("a@example.org", "weekly"): "confirmed"})
+            self.assertNotIn(b"{", self.export())
+            self.zgoda.run("import", "undo", told["batch"])
+        self.import_(rows.replace(b"war-notes", b"Letters"), "--map", "newsletter=weekly:weekly,Letters:war-notes", "--basis", "b",
+                     "--unproven", "confirmed")
+        self.assertEqual(self.statuses(), {("a@example.org", "weekly"): "confirmed", ("b@example.org", "war-notes"): "confirmed"})
+
+    def test_a_basis_is_words_and_what_came_without_proof_says_so(self):
+        rows = table(["email"], ["a@example.org"])
+        for basis in ("", "   ", "\t\n"):
+            self.assertIn("--basis", self.import_(rows, "--newsletter", "weekly", "--basis", basis, expect=USAGE))
+        self.foreign(rows, "--unproven", "confirmed")
+        self.assertIn("taken without proof (--unproven confirmed)", self.zgoda.run("subscriber", "explain", "a@example.org"))
+        self.assertRegex(self.zgoda.run("consent", "show", "a@example.org"), r"without_proof:\s+confirmed")
+
+    def test_a_tag_with_a_comma(self):
+        rows = table(["email", "tags", "confirmed_at"], ["a@example.org", '"Big, Fat"', "2024-01-02T00:00:00Z"])
+        self.assertIn('add "Big, Fat":SLUG to --map', self.import_(rows, "--map", "tags=x:", "--basis", "b", expect=FAILED))
+        self.import_(rows, "--map", 'tags="Big, Fat":weekly', "--basis", "b")
+        self.assertEqual(self.statuses(), {("a@example.org", "weekly"): "confirmed"})
+
+
 class Files(Importing):
     def test_zip_and_stdin(self):
         mailchimp = "Email Address,First Name,Last Name,MEMBER_RATING,OPTIN_TIME,OPTIN_IP,CONFIRM_TIME,CONFIRM_IP,{}LEID,EUID,NOTES,TAGS"
@@ -441,7 +479,7 @@ class Files(Importing):
             "a column twice": (own.replace(b"name", b"email"), [b"line 1", b"column 2", b'"email"']),
             "no date": (own + good + b"a@example.org,,weekly,confirmed,en,yesterday,,,,,\r\n", [line, b"column 6", b"yesterday"]),
             "no status": (own + good + b"a@example.org,,weekly,happy,en,2024-01-01T00:00:00Z,,,,,\r\n", [line, b"column 4", b"happy"]),
-            "no newsletter": (own + good + b"a@example.org,,monthly,confirmed,en,2024-01-01T00:00:00Z,,,,,\r\n", [line, b"monthly"]),
+            "no newsletter": (own + good + b"a@example.org,,monthly,confirmed,en,2024-01-01T00:00:00Z,,,,,\r\n", [line, b"column 3", b"monthly"]),
             "another language": ("Електронна пошта;Ім'я\na@example.org;Ada\n".encode(), [b"line 1", "Електронна".encode(), b"email"]),
             "broken JSON": (json.dumps(cells).encode() + b'\n{"email": oops}\n', [b"line 2", b"column 11", b"JSON"]),
             "nothing": (b"", [b"empty"]),

@@ -13,6 +13,7 @@ namespace {
 struct Imported {
     std::vector<ImportRow> rows;
     ImportFormat format = ImportFormat::generic;
+    bool names_newsletters = false;
     std::string problem;
 };
 
@@ -33,6 +34,7 @@ Imported read(const std::string& bytes, const ImportFormatOptions& options = {})
     }
     const auto& columns = std::get<ImportColumns>(found);
     out.format = columns.format();
+    out.names_newsletters = columns.names_newsletters();
     for (; more; more = table.next(cells)) {
         if (const auto wrong = columns.read(cells, table.line(), out.rows.emplace_back())) {
             out.problem =
@@ -257,6 +259,27 @@ TEST_CASE("zgoda's own: every column, and guards by the letter") {
     CHECK(read(header + "a@b.example,,w,paused,,2024-01-02 03:04,,,,,\r\n").problem.substr(0, 4) == "2/6 ");
     CHECK(read(header + "a@b.example,,w,paused,,2024-01-02T03:04:05.678Z,,,,,x\r\n").problem ==
           "2/11 the fields are no JSON object");
+    CHECK(read("email,name\na@b.example,A\n", {ImportFormat::zgoda, {}, false})
+              .problem.find("\"newsletter\"") != std::string::npos);
+}
+
+TEST_CASE("some of zgoda's columns do not make a table ours, and its newsletter column counts all the same") {
+    const std::string table =
+        "email,newsletter,status,signed_up_at,confirmed_at\n"
+        "a@b.example, weekly ,confirmed,2024-01-02T03:04:05Z,\n";
+    const Imported in = read(table);
+    REQUIRE(in.problem == "");
+    CHECK(in.format == ImportFormat::generic);
+    CHECK(in.names_newsletters);
+    CHECK(in.rows.at(0).newsletter == "weekly");
+    CHECK(in.rows[0].newsletter_column == 2);
+    CHECK_FALSE(in.rows[0].proven);
+    CHECK(in.rows[0].fields.empty());
+    const Imported mapped = read(table, {{}, {"Newsletter"}, false});
+    CHECK_FALSE(mapped.names_newsletters);
+    CHECK(mapped.rows.at(0).newsletter_column == 0);
+    CHECK(mapped.rows[0].labels == std::vector<std::vector<std::string>>{{"weekly"}});
+    CHECK_FALSE(read("email\na@b.example\n").names_newsletters);
 }
 
 TEST_CASE("any table whose columns have English names") {

@@ -201,6 +201,54 @@ TEST_CASE("labels become newsletters; who left, left all that the file maps to")
         CHECK_FALSE(parse_label_map(wrong));
 }
 
+TEST_CASE("a value with a comma stands in quotes, as the advice about it prints it") {
+    const auto map = parse_label_map(R"(TAGS="Big, ""Fat"":x":weekly,Big: a:daily,"VIP":)");
+    REQUIRE(map);
+    REQUIRE(map->values.size() == 3);
+    CHECK(map->values[0].value == R"(Big, "Fat":x)");
+    CHECK(map->values[0].slug == "weekly");
+    CHECK(map->values[1].value == "Big: a");
+    CHECK(map->values[2].value == "VIP");
+    CHECK(map->values[2].slug.empty());
+    for (const char* wrong : {R"(TAGS="Big)", R"(TAGS="Big")", R"(TAGS="Big"x:weekly)", R"(TAGS="":weekly)"})
+        CHECK_FALSE(parse_label_map(wrong));
+    for (const std::string value : {"Big", "Big, Fat", "\"Big\"", "a: \"b, c\", d"}) {
+        const auto again = parse_label_map("TAGS=" + map_value(value) + ":weekly");
+        REQUIRE(again);
+        CHECK(again->values.size() == 1);
+        CHECK(again->values[0].value == value);
+    }
+
+    Newsroom news;
+    news.plan.newsletters.clear();
+    news.maps = {*parse_label_map("TAGS=x:")};
+    news.plan.labels = {{{"x", 0}}};
+    ImportRow row = Newsroom::row(ada);
+    row.labels = {{"Big, 'Fat'"}};
+    std::shared_ptr<const Newsletters> newsletters;
+    look(news.store, [&](Reader& reader) { newsletters = reader.newsletters(); });
+    const auto unknown =
+        prepare(row, 9, ImportFormat::mailchimp, news.plan, news.maps, *newsletters, news.rules);
+    CHECK(std::get<InputProblem>(unknown).what.find(R"(add "Big, '\''Fat'\''":SLUG to --map 'TAGS=...')") !=
+          std::string::npos);
+}
+
+TEST_CASE("who is taken without proof is known as that for ever") {
+    for (const auto& [unproven, word] : {std::pair(Unproven::confirmed, std::string("confirmed")),
+                                         std::pair(Unproven::pending, std::string("pending"))}) {
+        Newsroom news;
+        news.plan.unproven = unproven;
+        ImportRow row = Newsroom::row(ada);
+        row.proven = false;
+        CHECK(news.import({row, Newsroom::row("bob@example.org")}) == "imported, imported");
+        CHECK(news.status(ada, "weekly") == word);
+        CHECK(news.events().at(0).details.find("\"without_proof\":\"" + word + "\"") != std::string::npos);
+        CHECK(news.events().at(1).details.find("without_proof") == std::string::npos);
+        CHECK(news.explained(ada).find("taken without proof (--unproven " + word + ")") != std::string::npos);
+        CHECK_FALSE(news.verify_chain().problem);
+    }
+}
+
 TEST_CASE("our own export restores every row, whatever the others of its person say") {
     Newsroom news;
     news.plan = {};
