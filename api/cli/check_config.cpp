@@ -20,22 +20,28 @@ Exit check_config(const CheckConfig&, const config::Settings& settings) {
         return fail(Exit::usage, problem->sentence);
     const std::filesystem::path& key_file = settings.secrets.key_file;
     const std::filesystem::path& database = settings.storage.url.file;
+    using Type = std::filesystem::file_type;
     std::error_code ignored;
-    const bool has_database = std::filesystem::exists(database, ignored);
-    const bool has_keys = std::filesystem::exists(key_file, ignored);
-    if (has_keys || has_database) {
+    const Type database_type = std::filesystem::status(database, ignored).type();
+    const Type keys_type = std::filesystem::status(key_file, ignored).type();
+    const auto is_there = [](Type type) { return type != Type::not_found && type != Type::none; };
+    if (is_there(keys_type) || is_there(database_type)) {
         const auto keys = config::load_keys(key_file, true, clock_now());
         if (const auto* problem = std::get_if<config::Problem>(&keys))
             return fail(Exit::usage, problem->sentence);
     }
 
-    const auto later = [](bool exists) { return exists ? "" : " (made at the first start)"; };
+    const auto state = [](Type type) {
+        return type == Type::not_found ? " (made at the first start)"
+               : type == Type::none    ? " (this user can't look at it)"
+                                       : "";
+    };
     fmt::print("settings       {}\n",
                settings.file.empty() ? "the built-in defaults" : settings.file.string());
     fmt::print("public         {} at {}\n", settings.server.public_url, settings.server.listen);
     fmt::print("private        {}\n", settings.server.private_listen);
-    fmt::print("database       {}{}\n", database.string(), later(has_database));
-    fmt::print("keys           {}{}\n", key_file.string(), later(has_keys));
+    fmt::print("database       {}{}\n", database.string(), state(database_type));
+    fmt::print("keys           {}{}\n", key_file.string(), state(keys_type));
     fmt::print("letters        {}\n", describe_route(settings));
     fmt::print("sender         {} <{}>\n", settings.mail.from.name, settings.mail.from.address);
     if (!settings.mail.templates.empty()) fmt::print("templates      {}\n", settings.mail.templates.string());

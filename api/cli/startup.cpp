@@ -90,7 +90,8 @@ std::variant<service::Keyring, Exit> open_keys(const config::Settings& settings,
 
 bool database_exists(const config::Settings& settings) {
     std::error_code error;
-    return std::filesystem::exists(settings.storage.url.file, error);
+    return std::filesystem::status(settings.storage.url.file, error).type() !=
+           std::filesystem::file_type::not_found;
 }
 
 service::Rules rules_of(const config::Settings& settings, const service::Keyring& keys,

@@ -30,7 +30,7 @@ Exit refuse(const storage::OpenProblem&, const config::Settings&, const std::str
 // The keys, made now if there are neither keys nor data. An Exit was explained on stderr.
 std::variant<service::Keyring, Exit> open_keys(const config::Settings&, bool data_present);
 
-bool database_exists(const config::Settings&);
+bool database_exists(const config::Settings&);  // or stands where this user can't look
 
 service::Rules rules_of(const config::Settings&, const service::Keyring&, const service::Texts&);
 service::NewsletterRules newsletter_rules_of(const config::Settings&, const service::Texts&);

@@ -114,12 +114,30 @@ fs::path free_name(const fs::path& wanted) {
     return name;
 }
 
+// The database stands in a folder that only another user may enter: whose, says the nearest one that can be
+// looked at.
+OpenProblem behind_a_folder(const fs::path& file) {
+    struct stat found;
+    fs::path folder = file.parent_path();
+    while (::stat(folder.c_str(), &found) != 0 && folder.has_relative_path()) folder = folder.parent_path();
+    if (found.st_uid == ::geteuid()) {
+        errno = EACCES;
+        return system_problem("can't look at", file);
+    }
+    OpenProblem p = problem(Kind::wrong_owner, file, "");
+    p.owner = user_name(found.st_uid);
+    p.sentence += "is in " + folder.string() + ", which belongs to " + p.owner + ", and this is " +
+                  user_name(::geteuid());
+    return p;
+}
+
 }  // namespace
 
 std::optional<OpenProblem> find_file(const SqliteOptions& options) {
     const fs::path& file = options.file;
     struct stat found;
     if (::stat(file.c_str(), &found) != 0) {
+        if (errno == EACCES) return behind_a_folder(file);
         if (errno != ENOENT && errno != ENOTDIR) return system_problem("can't look at", file);
         if (!options.create) return problem(Kind::missing, file, "does not exist");
         const fs::path folder = file.parent_path();
@@ -191,7 +209,9 @@ std::variant<MigrationReport, OpenProblem> migrate(const SqliteOptions& given, b
     const SchemaFiles& files = schema_of(options);
     MigrationReport report{0, newest_version(files), std::nullopt};
     if (check_only) {
-        if (options.create && !fs::exists(options.file)) return report;
+        std::error_code error;
+        if (options.create && fs::status(options.file, error).type() == fs::file_type::not_found)
+            return report;
         options.create = false;
     }
     if (auto found = find_file(options)) return *found;

@@ -109,6 +109,22 @@ class Basics(CommandLine):
         self.assertIn("sudo -u nobody", self.zgoda.call("export").stderr)
         self.assertNotEqual(self.zgoda.call("export").returncode, 0)
 
+    @unittest.skipUnless(os.getuid() == 0, "only root can act as another user than the database's owner")
+    def test_as_another_user_where_the_folder_is_closed(self):
+        self.zgoda.make("ukraine-daily")
+        self.zgoda.folder.chmod(0o755)
+        (self.zgoda.folder / "var").chmod(0o700)
+        nobody = ("setpriv", "--reuid", "65534", "--clear-groups")
+        if subprocess.run([*nobody, str(BINARY), "--version"], cwd=self.zgoda.folder, stdout=subprocess.DEVNULL).returncode != 0:
+            self.skipTest("another user can't run this build")
+        for verb in (("stats",), ("mail",), ("export",), ("backup", "x.db"), ("bounces", "-"), ("serve",), ("migrate",), ("migrate", "--check")):
+            done = self.zgoda.call(*verb, before=nobody, stdin=b"")
+            self.assertEqual(done.returncode, USAGE, f"{verb} {done.stderr}")
+            self.assertRegex(done.stderr, rf"sudo -u root .*zgoda {' '.join(verb)}\n", verb)
+        told = self.zgoda.call("check-config", before=nobody).stdout
+        self.assertEqual(told.count("this user can't look at it"), 2, told)
+        self.assertNotIn("made at the first start", told)
+
 
 class Newsletters(CommandLine):
     def test_are_added_edited_renamed_closed_and_opened(self):
