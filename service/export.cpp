@@ -1,5 +1,8 @@
 #include "service/export.h"
 
+#include <boost/json.hpp>
+
+#include "service/audit.h"
 #include "service/withdrawal.h"
 
 namespace zgoda::service {
@@ -194,6 +197,20 @@ std::size_t append_rows(std::string& out, Reader& reader, const ExportFilter& fi
             append_csv(out, row, shape.raw, link);
         after = row.subscription;
     });
+}
+
+void audit_export(Transaction& tx, const std::string& who, const ExportFilter& filter,
+                  const ExportShape& shape, std::optional<std::int64_t> rows, TimeMs now) {
+    boost::json::object details;
+    if (rows) details["rows"] = *rows;
+    details["status"] = filter.status ? word(*filter.status) : "all";
+    if (filter.newsletter) details["newsletter"] = *filter.newsletter;
+    // What is no language may be anything, an address too; and nobody has it.
+    if (!filter.locale.empty())
+        details["locale"] = filter.locale.find('@') == filter.locale.npos ? filter.locale : "?";
+    if (filter.changed_since) details["changed_since"] = rfc3339(*filter.changed_since);
+    if (!shape.public_url.empty()) details["links"] = true;
+    audit(tx, who, "export", boost::json::serialize(details), now);
 }
 
 }  // namespace zgoda::service

@@ -1,6 +1,7 @@
 // Rows for people's spreadsheets and programs: RFC 4180 CSV (UTF-8, CRLF) and NDJSON.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -39,5 +40,10 @@ std::string export_header(const ExportShape&);
 // many.
 std::size_t append_rows(std::string& out, Reader&, const ExportFilter&, const ExportShape&, Id& after,
                         std::size_t limit, const Rules&);
+
+// The record of an act: who took which people along. `rows`: how many, where that is known when it is
+// written.
+void audit_export(Transaction&, const std::string& who, const ExportFilter&, const ExportShape&,
+                  std::optional<std::int64_t> rows, TimeMs now);
 
 }  // namespace zgoda::service

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <boost/json.hpp>
-
 #include "api/cli/address.h"
 #include "api/cli/admin.h"
 #include "api/cli/output.h"
@@ -15,21 +13,15 @@ namespace zgoda::cli {
 
 namespace {
 
-// Who took which people along; also of an export that was cut short. On a full disk an export must still be
+// Also of an export that was cut short. On a full disk an export must still be
 // possible: it is how the data gets out.
-void record(const Export& options, const service::ExportFilter& filter, std::int64_t rows,
+void record(const service::ExportFilter& filter, const service::ExportShape& shape, std::int64_t rows,
             service::Store& store) {
-    boost::json::object details{{"rows", rows},
-                                {"status", filter.status ? service::word(*filter.status) : "all"}};
-    if (filter.newsletter) details["newsletter"] = *filter.newsletter;
-    if (!filter.locale.empty()) details["locale"] = filter.locale;
-    if (filter.changed_since) details["changed_since"] = service::rfc3339(*filter.changed_since);
-    if (options.links) details["links"] = true;
     const service::TimeMs now = clock_now();
     const std::string who = admin_name();
     try {
         service::run(store, [&](service::Transaction& tx) {
-            service::audit(tx, who, "export", boost::json::serialize(details), now);
+            service::audit_export(tx, who, filter, shape, rows, now);
         });
     } catch (const service::StorageError& error) {
         fmt::print(stderr, "zgoda: this export is not in `zgoda audit`: {}\n", error.what());
@@ -90,7 +82,7 @@ Exit export_subscribers(const Export& options, const std::string& public_url, co
     }
     output.write(text);
     output.finish();
-    record(options, filter, done, store);
+    record(filter, shape, done, store);
     return output.problem() ? fail(Exit::failed, *output.problem()) : Exit::done;
 }
 

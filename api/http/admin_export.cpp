@@ -53,7 +53,7 @@ std::optional<service::ExportShape::Format> format_of(const std::string& word) {
 
 }  // namespace
 
-asio::awaitable<Response> export_subscribers(Request& request, const Desk& desk, const std::string&) {
+asio::awaitable<Response> export_subscribers(Request& request, const Desk& desk, const std::string& who) {
     Parameters parameters(request,
                           {"newsletter", "status", "changed_since", "locale", "format", "links", "raw"});
     const auto state = std::make_shared<Export>(Export{desk, {}, {}});
@@ -83,6 +83,14 @@ asio::awaitable<Response> export_subscribers(Request& request, const Desk& desk,
         const service::Newsletter* newsletter = (*all)->find(slug);
         if (newsletter == nullptr) co_return admin_problem(404, "not_found", "There is no such newsletter.");
         state->filter.newsletter = newsletter->id;
+    }
+    if (request.method != Method::head) {  // before the first row is out
+        service::Store::Work work = [who, filter = state->filter, shape = state->shape,
+                                     now = desk.now()](service::Transaction& tx) {
+            service::audit_export(tx, who, filter, shape, std::nullopt, now);
+        };
+        auto trouble = co_await act(desk, std::move(work));
+        if (trouble) co_return std::move(*trouble);
     }
     const bool csv = *format == service::ExportShape::Format::csv;
     Response response;

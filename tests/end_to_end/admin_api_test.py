@@ -322,7 +322,15 @@ class Export(Admin):
             reply = self.ask("GET", f"/v1/admin/export?{query}", token)
             self.assertEqual((reply.status, reply.headers["Transfer-Encoding"]), (200, "chunked"))
             self.assertEqual(reply.body.decode(), self.zgoda.call("export", *words, binary=True).stdout.decode())
+        acts = [act for act in self.acts() if act["what"] == "export" and act["who"].startswith("token nightly ")]
+        self.assertEqual([act["details"] for act in reversed(acts)],
+                         [{"status": "all"}, {"status": "confirmed"}, {"status": "all"}, {"status": "pending", "links": True},
+                          {"status": "pending", "newsletter": acts[0]["details"]["newsletter"], "locale": "en", "changed_since": "2026-01-01T00:00:00.000Z"}])
+        self.ask("GET", "/v1/admin/export?locale=ada@example.org", token)
+        self.assertNotIn("@", json.dumps(self.acts()))
+        told = self.acts()
         self.assertEqual(self.ask("HEAD", "/v1/admin/export?status=all", token).body, b"")
+        self.assertEqual(self.acts(), told, "nothing went out")
         self.assertEqual(self.ask("GET", "/v1/admin/stats", token).status, 403, "the connection goes on")
 
     def import_many(self, people):
