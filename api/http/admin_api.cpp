@@ -37,6 +37,18 @@ Response unauthorized(bool shown) {
     return response;
 }
 
+/// What an act does not look at must not be there: `dry_run` would be taken for a promise. Who reads looks at
+/// its own query, who takes a body at its own members.
+std::optional<Response> unexpected(const Request& request) {
+    const bool reads = request.method == Method::get || request.method == Method::head;
+    if (!reads) {
+        const Parameters none(request, {});
+        if (none.problem()) return none.problem();
+    }
+    if ((reads || request.method == Method::del) && !request.body.empty()) return Body(request).problem();
+    return std::nullopt;
+}
+
 Response forbidden(TokenScope scope) {
     const std::string name(service::word(scope));
     Response response =
@@ -65,6 +77,7 @@ asio::awaitable<Response> admit(Request& request, const Desk& desk, TokenScope s
                           [](const service::CommitResult&) {});
     }
     if (!service::allows(token, scope)) co_return forbidden(scope);
+    if (auto problem = unexpected(request)) co_return std::move(*problem);
     const std::string who = service::actor(token);
     auto response = co_await handle(request, desk, who);
     co_return response;

@@ -1,6 +1,8 @@
 #include "api/http/admin_signup.h"
 
+#include <algorithm>
 #include <boost/json.hpp>
+#include <iterator>
 #include <memory>
 
 #include "api/http/client_address.h"
@@ -14,9 +16,14 @@ namespace json = boost::json;
 
 namespace {
 
-// What of the body parse_signup_json() does not know. Forms may carry more, which is left alone.
-std::string text_member(const json::object& members, std::string_view name) {
-    const json::value* value = members.if_contains({name.data(), name.size()});
+// Those of the public form, some of which mean nothing here, and the reader's own.
+constexpr std::string_view members[] = {"email",   "newsletters", "newsletter", "name",      "locale",
+                                        "fields",  "source",      "form",       "consent",   "website",
+                                        "browser", "altcha",      "client_ip",  "user_agent"};
+
+// What of the body parse_signup_json() does not know.
+std::string text_member(const json::object& body, std::string_view name) {
+    const json::value* value = body.if_contains({name.data(), name.size()});
     if (value == nullptr || !value->is_string()) return {};
     return std::string(value->get_string().data(), value->get_string().size());
 }
@@ -50,6 +57,12 @@ asio::awaitable<Response> sign_up_for_reader(Request& request, const Desk& desk,
     if (form.client.user_agent.empty())
         problems.push_back(
             {"/user_agent", "required", "This must be the User-Agent of the reader's browser."});
+    for (const auto& [key, value] : whole.get_object()) {
+        const std::string name(key.data(), key.size());
+        if (std::find(std::begin(members), std::end(members), name) == std::end(members))
+            problems.push_back(
+                {json_pointer("", shortened(name)), "unknown", "There is no such member here."});
+    }
     if (!problems.empty()) co_return admin_invalid(problems);
     if (!parsed->wrong_type.empty()) {
         std::string locale = desk.rules.texts.choose(form.locale, "", "");

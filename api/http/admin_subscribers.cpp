@@ -263,8 +263,6 @@ asio::awaitable<Response> confirm_subscriber(Request& request, const Desk& desk,
 }
 
 asio::awaitable<Response> erase_subscriber(Request& request, const Desk& desk, const std::string& who) {
-    const Parameters parameters(request, {});
-    if (parameters.problem()) co_return *parameters.problem();
     const auto known = std::make_shared<bool>(false);
     service::Store::Work work = [known, who, id = id_in(request), moment = moment_of(desk),
                                  &rules = desk.rules](service::Transaction& tx) {

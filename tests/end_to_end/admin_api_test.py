@@ -228,6 +228,29 @@ class Listener(Admin):
         self.problem(self.ask("POST", "/v1/admin/subscribers/1/confirm", token, {"newsletter": "", "evidence": "x"}), 422, "invalid")
         self.problem(self.ask("POST", "/v1/admin/subscribers/1/unsubscribe", token, {"newsletter": "", "all": True}), 422, "invalid")
 
+    def test_what_an_act_does_not_look_at_must_not_be_there(self):
+        token = self.token("everything")
+        self.sign_up("ada@example.org")
+        ada = self.people(token)["ada@example.org"]
+        before = self.acts()
+        signup = {"email": "bob@example.org", "newsletters": [SLUG], "client_ip": "203.0.113.7", "user_agent": "Mozilla/5.0"}
+        why = {"email": "ada@example.org", "reason": "a test"}
+        acts = [("POST", f"/v1/admin/newsletters/{SLUG}/close", None), ("POST", f"/v1/admin/newsletters/{SLUG}/open", {}),
+                ("POST", "/v1/admin/newsletters", {"slug": "new", "settings": {"name": "New"}}), ("PATCH", f"/v1/admin/newsletters/{SLUG}", {"slug": "new"}),
+                ("POST", f"/v1/admin/subscribers/{ada}/unsubscribe", {"all": True}), ("POST", f"/v1/admin/subscribers/{ada}/confirm", {"evidence": "x"}),
+                ("POST", "/v1/admin/subscribers/search", {"email": "ada@example.org"}), ("DELETE", f"/v1/admin/subscribers/{ada}", None),
+                ("POST", "/v1/admin/subscriptions", signup), ("POST", "/v1/admin/suppressions", why), ("POST", "/v1/admin/suppressions/remove", why)]
+        for method, path, body in acts:
+            for query in ("dry_run=true", "email=secret@example.org", "x"):
+                self.problem(self.ask(method, f"{path}?{query}", token, body), 400, "bad_parameter")
+            self.problem(self.ask(method, path, token, {**(body or {}), "dry_run": True}), 422, "invalid")
+        for query in ("", "/search", f"/{ada}"):
+            self.assertIn(self.ask("GET", "/v1/admin/subscribers" + query, token, {"limit": 1}).status, (405, 422))
+        self.problem(self.ask("GET", "/v1/admin/export", token, {"newsletter": SLUG}), 422, "invalid")
+        self.assertEqual((self.acts(), self.people(token)), (before, {"ada@example.org": ada}))
+        self.assertTrue(self.ask("GET", f"/v1/admin/newsletters/{SLUG}", token).json()["open"])
+        self.assertEqual(self.zgoda.client.sign_up("eve@example.org", SLUG, dry_run=True).status, 202, "forms send all sorts of fields")
+
 
 class Acts(Admin):
     def test_each_leaves_a_row_that_names_the_token_and_ids(self):
@@ -431,6 +454,7 @@ class Examples(Admin):
             if parameter["in"] == "path": values[parameter["name"]] = value
             else: query.append(f"{parameter['name']}={str(value).lower() if isinstance(value, bool) else value}")
         if wrong := WRONG_QUERIES.get((operation["operationId"], name)): query = [wrong]
+        if name == "unexpected_parameter": query = ["dry_run=true"]
         body, kind = None, "application/json"
         if "requestBody" in operation:
             examples = operation["requestBody"]["content"]["application/json"]["examples"]
@@ -438,7 +462,7 @@ class Examples(Admin):
             elif name == "unsupported": body, kind = "x=1", "text/plain"
             elif (operation["operationId"], name) in WRONG_BODIES: body = json.dumps(WRONG_BODIES[operation["operationId"], name])
             elif name in examples: body = json.dumps(examples[name]["value"])
-            elif name == "neither": body = "{}"
+            elif name in ("neither", "unexpected_parameter"): body = "{}"
             else: self.assertIn(status, ("401", "403"), f"{operation['operationId']} has no request for {name}"); body = "{}"
         return path.format(**values) + ("?" + "&".join(query) if query else ""), body, kind
 
