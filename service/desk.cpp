@@ -65,6 +65,10 @@ NewsletterOutcome add_newsletter(Transaction& tx, const std::string& who, const 
     Newsletter newsletter;
     newsletter.slug = slug;
     if (auto refused = apply(newsletter, settings, rules)) return std::move(*refused);
+    if (std::none_of(newsletter.settings.begin(), newsletter.settings.end(),
+                     [](const auto& one) { return one.first.first == "name"; })) {
+        return {Kind::refused, {}, "name can't be empty: readers see it", "name"};
+    }
     if (tx.newsletters()->find(slug) != nullptr)
         return {Kind::taken, {}, fmt::format("there is a newsletter {} already", slug), "slug"};
     newsletter.id = tx.new_id();

@@ -29,6 +29,7 @@ struct NewsletterOutcome {
     std::string at;         // refused: "slug", or the key of the setting
 };
 
+// The settings must have a name, at least in one language.
 NewsletterOutcome add_newsletter(Transaction&, const std::string& who, const std::string& slug,
                                  const std::vector<SettingChange>&, const NewsletterRules&, TimeMs now);
 

@@ -221,10 +221,13 @@ std::optional<std::string> set_newsletter(Newsletter& newsletter, std::string_vi
                                           const NewsletterRules& rules) {
     const NewsletterKey* known = find_key(key);
     if (known == nullptr) {
-        return fmt::format("a newsletter has no setting '{}'; see zgoda newsletter edit --help", key);
+        std::string names;
+        for (const NewsletterKey& one : keys) names.append(names.empty() ? "" : ", ").append(one.name);
+        return fmt::format("a newsletter has no setting '{}'; there are: {}", key, names);
     }
     if (!locale.empty()) {
-        if (!known->per_language) return fmt::format("{} is the same in every language; leave out --in", key);
+        if (!known->per_language)
+            return fmt::format("{} is the same in every language; set it without one", key);
         if (std::find(rules.locales.begin(), rules.locales.end(), locale) == rules.locales.end()) {
             return fmt::format("there are no texts for the language '{}'; there are: {}", locale,
                                fmt::join(rules.locales, ", "));

@@ -153,6 +153,9 @@ asio::awaitable<Response> change_newsletter(Request& request, const Desk& desk, 
     Body body(request);
     service::desk::NewsletterChange wanted;
     wanted.slug = body.text("slug", false);
+    const json::value* slug = body.member("slug");
+    if (slug != nullptr && slug->is_string() && wanted.slug.empty())
+        body.refuse("/slug", "refused", service::slug_problem("").value_or(""));
     wanted.settings = settings_in(body);
     if (auto problem = body.problem()) co_return std::move(*problem);
     auto response = co_await change(request, desk, who, std::move(wanted));

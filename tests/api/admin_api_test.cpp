@@ -68,7 +68,7 @@ TEST_SUITE("the admin API") {
         const auto acts = room.store.tables.admin_acts.size();
         room.store.failing = service::Commit::disk_full;
         const std::vector<std::tuple<Method, std::string, std::string>> writes{
-            {Method::post, "/v1/admin/newsletters", R"({"slug":"new"})"},
+            {Method::post, "/v1/admin/newsletters", R"({"slug":"new","settings":{"name":"New"}})"},
             {Method::patch, "/v1/admin/newsletters/daily", R"({"slug":"new"})"},
             {Method::post, "/v1/admin/newsletters/daily/close", ""},
             {Method::post, ada + "/unsubscribe", R"({"all":true})"},

@@ -283,11 +283,18 @@ class Acts(Admin):
     def test_a_change_of_a_newsletter_is_whole_or_nothing(self):
         token = self.token("desk")
         for change in ({"slug": "new", "settings": {"thanks_url": "http://x.example.org"}}, {"slug": "NEW"}, {"slug": "new", "settings": {"colour": "red"}},
-                       {"settings": {"name": "Fine", "from": "nobody"}}, {"settings": {"name": ["x"]}}, {"settings": "x"}, {"name": "x"}):
+                       {"slug": ""}, {"settings": {"name": "Fine", "from": "nobody"}}, {"settings": {"name": ["x"]}}, {"settings": "x"}, {"name": "x"}):
             self.problem(self.ask("PATCH", f"/v1/admin/newsletters/{SLUG}", token, change), 422, "invalid")
         shown = json.loads(self.zgoda.run("newsletter", "show", SLUG, "--json"))
         self.assertEqual((shown["aliases"], shown["settings"]), ([], {"name": {"": "Explaining Ukraine"}}))
         self.assertEqual(self.ask("GET", f"/v1/admin/newsletters/{SLUG}", token).json(), shown, "the same as on the command line")
+        for wrong in ({}, {"settings": {}}, {"settings": {"name": None, "description": "Words"}}, {"settings": {"name": ""}}):
+            reply = self.ask("POST", "/v1/admin/newsletters", token, {"slug": "bare", **wrong})
+            self.problem(reply, 422, "invalid")
+            self.assertEqual([one["pointer"] for one in reply.json()["errors"]], ["/settings/name"])
+        for wrong in ({"colour": "red"}, {"listed": {"uk": "true"}}):  # no words of the command line
+            self.assertNotRegex(self.ask("PATCH", f"/v1/admin/newsletters/{SLUG}", token, {"settings": wrong}).text, "--|zgoda newsletter")
+        self.assertEqual(self.ask("GET", "/v1/admin/newsletters/bare", token).status, 404)
 
     def test_signups_from_our_own_server_obey_the_mail_budget_and_keep_the_evidence(self):
         token = self.token("site", "signup:write")
@@ -316,7 +323,7 @@ class Acts(Admin):
                 for number in range(7):
                     self.ask("POST", path, token, {"email": f"reader{number}@example.org", "reason": "a test"})
             if name == "newsletters":
-                for number in range(6): self.ask("POST", path, token, {"slug": f"n{number}"})
+                for number in range(6): self.ask("POST", path, token, {"slug": f"n{number}", "settings": {"name": "N"}})
             seen, cursor, pages = [], "", 0
             while cursor is not None:
                 page = self.ask("GET", f"{path}?limit=3{'&cursor=' + cursor if cursor else ''}", token).json()
@@ -407,7 +414,8 @@ class Export(Admin):
 
 PEOPLE = {1042: "ada@example.org", 1050: "bob@example.org", 1058: "carol@example.org", 1063: "mallory@example.org", 1077: "heidi@example.org"}
 WRONG_BODIES = {  # of examples whose request the document's own schema does not allow
-    ("createNewsletter", "invalid"): {"nmae": "X"}, ("confirmSubscriber", "no_evidence"): {}, ("signUp", "no_client"): {"email": "a@example.org"},
+    ("createNewsletter", "invalid"): {"nmae": "X"}, ("createNewsletter", "no_name"): {"slug": "bare"},
+    ("confirmSubscriber", "no_evidence"): {}, ("signUp", "no_client"): {"email": "a@example.org"},
     ("suppress", "no_reason"): {"email": "a@example.org"}, ("liftSuppressions", "no_reason"): {"email": "a@example.org"},
 }
 WRONG_QUERIES = {
