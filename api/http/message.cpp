@@ -116,6 +116,9 @@ std::string_view reason_of(int status) {
 Response problem(int status, std::string_view detail) {
     boost::json::object body{{"type", "about:blank"}, {"title", reason_of(status)}, {"status", status}};
     if (!detail.empty()) body["detail"] = detail;
+    std::string code(reason_of(status));
+    std::transform(code.begin(), code.end(), code.begin(), [](char c) { return c == ' ' ? '_' : lower(c); });
+    body["code"] = code;
     return Response{status,
                     "application/problem+json",
                     boost::json::serialize(body),

@@ -85,8 +85,8 @@ std::string json_pointer(std::string_view parent, std::string_view name);
 /// The reason phrase of RFC 9110 ("Not Found").
 std::string_view reason_of(int status);
 
-/// An application/problem+json answer (RFC 9457) with type about:blank and the status's own title; `detail`
-/// may be empty. It is never cached.
+/// An application/problem+json answer (RFC 9457) with type about:blank, the status's own title and the same
+/// as `code` ("not_found"); `detail` may be empty. It is never cached.
 Response problem(int status, std::string_view detail);
 
 /// The security headers of a page: a policy that loads nothing foreign, no referrer (tokens are in our

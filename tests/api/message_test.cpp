@@ -47,8 +47,9 @@ TEST_SUITE("message") {
         const Response response = problem(404, "No \"such\" thing.");
         CHECK(response.status == 404);
         CHECK(response.content_type == "application/problem+json");
-        CHECK(response.body ==
-              R"({"type":"about:blank","title":"Not Found","status":404,"detail":"No \"such\" thing."})");
+        CHECK(
+            response.body ==
+            R"({"type":"about:blank","title":"Not Found","status":404,"detail":"No \"such\" thing.","code":"not_found"})");
     }
 
     TEST_CASE("a page loads nothing foreign, tells nobody its address, and is framed only by whom it names") {

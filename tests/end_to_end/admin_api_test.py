@@ -207,9 +207,11 @@ class Listener(Admin):
         self.assertEqual(self.zgoda.client.request("POST", "/v1/subscriptions", b"x" * 20_000, JSON).status, 413, "the public one stays small")
         for host, status in (("evil.example.org", 421), ("localhost", 200), ("127.0.0.1:1", 200)):
             self.assertEqual(self.ask("GET", "/v1/admin/stats", token, None, {"Host": host}).status, status)
-        self.assertEqual(self.ask("PUT", "/v1/admin/newsletters", token, {}).status, 405)
+        for method, path, body, status, code in (("PUT", "/v1/admin/newsletters", {}, 405, "method_not_allowed"), ("GET", "/v1/admin/nothing", None, 404, "not_found"),
+                                                 ("POST", "/v1/admin/subscribers/search", {"pattern": "x" * (1 << 20)}, 413, "payload_too_large")):
+            self.assertEqual((reply := self.ask(method, path, token, body)).status, status)
+            self.assertEqual((reply.headers["Content-Type"], reply.json()["code"]), ("application/problem+json", code))
         self.assertEqual(self.ask("HEAD", "/v1/admin/export", token).status, 200)
-        self.assertEqual(self.ask("GET", "/v1/admin/nothing", token).headers["Content-Type"], "application/problem+json")
 
     def test_bodies_and_queries_are_read_strictly(self):
         token = self.token("everything")
