@@ -34,7 +34,6 @@ using Kind = Outcome::Kind;
 using Scope = Outcome::Scope;
 using Steady = std::chrono::steady_clock;
 
-constexpr service::DurationMs note_runs_every = 5 * service::minute_ms;
 constexpr service::DurationMs lease_is_fresh_for = service::second_ms;
 constexpr auto look_every = 1s;  // in follow(), and while limits hold all letters back
 constexpr service::DurationMs longest_delivery = 15 * service::minute_ms;  // by SmtpOptions::total_timeout
@@ -267,7 +266,7 @@ bool Dispatcher::something_waits() {
         note = reader.mailer_note();
     });
     const bool set_back = service::was_set_back(note, now);
-    if (set_back || note.last_run_at + note_runs_every <= now)
+    if (set_back || note.last_run_at + service::note_runs_every <= now)
         submit(store_, [now](service::Transaction& tx) { service::note_run(tx, now); });
     return waits || set_back;
 }

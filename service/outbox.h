@@ -82,6 +82,10 @@ void refuse(Transaction&, const Person&, Letter, const Rules&, TimeMs now, Nonce
 // Whether the clock was set back since a mailer ran, by more than clocks differ.
 bool was_set_back(const MailerNote&, TimeMs now);
 
+// A mailer writes down that it ran at most this often, so that an idle one writes hardly ever: the last run
+// was at MailerNote::last_run_at or up to this much later.
+constexpr DurationMs note_runs_every = 5 * minute_ms;
+
 // A mailer ran, whether or not there was anything to do. If the clock was set back meanwhile, all letters
 // that wait are due: their times were of the clock as it was.
 void note_run(Transaction&, TimeMs now);

@@ -256,7 +256,7 @@ struct ProxyNote {
 
 // What mailers leave for others to see.
 struct MailerNote {
-    TimeMs last_run_at = 0;      // 0: never
+    TimeMs last_run_at = 0;      // as written down, see note_runs_every (service/outbox.h); 0: never
     DurationMs usual_delay = 0;  // from signup to sent, lately; what tickets without a letter imitate
     // Results of attempts so far; `later` leaves out those that were only the relay's trouble.
     std::int64_t delivered = 0, later = 0, refused = 0, uncertain = 0;

@@ -202,7 +202,8 @@ Finding check_mailer(const service::MailerNote& note, const service::OutboxCount
                      service::TimeMs now) {
     Finding one{Grade::ok, "mailer", {}, {}};
     one.what = note.last_run_at == 0 ? "none has run yet"
-                                     : fmt::format("ran last at {}", service::rfc3339(note.last_run_at));
+                                     : fmt::format("ran last at {} or up to 5 minutes later",
+                                                   service::rfc3339(note.last_run_at));
     one.what += fmt::format("; {} letters wait, {} of them due", outbox.waiting, outbox.due);
     const bool ran = note.last_run_at > now - mailer_patience;
     if (outbox.oldest_due && *outbox.oldest_due <= now - mailer_patience && !ran) {

@@ -8,13 +8,13 @@
 #include "api/cli/terminal.h"
 #include "api/cli/verbs.h"
 #include "service/mail_pause.h"
+#include "service/outbox.h"
 #include "service/printable.h"
 
 namespace zgoda::cli {
 namespace {
 
 std::string reason_of(const service::Letter& letter) {
-    if (letter.due_at == service::held_due_at) return "held by a pause";
     if (!letter.reply.empty()) return letter.reply;
     if (letter.state == service::LetterState::leased) return "a mailer is at it";
     return letter.budgeted ? "no mailer has taken it yet" : "her mail budget allows no letter yet";
@@ -60,14 +60,24 @@ Exit mail_status(const MailStatus& options, service::Store& store) {
         pauses = reader.mail_pauses();
         newsletters = reader.newsletters();
         groups.clear();
+        const bool stopped = service::mail_stopped(pauses);
+        if (stopped) {
+            counts.due = 0;
+            counts.oldest_due.reset();
+        }
         std::vector<service::Letter> letters =
             reader.due_letters(std::numeric_limits<service::TimeMs>::max(), sample);
         for (service::Letter& leased : reader.leased_letters()) letters.push_back(std::move(leased));
         for (const service::Letter& letter : letters) {
-            Group& group = groups[{letter.state, reason_of(letter)}];
+            const bool may_be_held = !pauses.empty() || letter.due_at == service::held_due_at;
+            const std::string held = may_be_held ? service::why_held(reader, letter) : "";
+            // A narrow pause puts a letter aside when its turn comes; until then it was counted as due.
+            if (!stopped && !held.empty() && letter.due_at <= now) --counts.due;
+            Group& group = groups[{letter.state, held.empty() ? reason_of(letter) : held}];
             ++group.letters;
-            group.next_at = std::min(group.next_at, letter.due_at);
+            group.next_at = std::min(group.next_at, held.empty() ? letter.due_at : service::held_due_at);
         }
+        if (counts.due <= 0) counts.oldest_due.reset();
     });
 
     if (options.json) {
@@ -104,7 +114,9 @@ Exit mail_status(const MailStatus& options, service::Store& store) {
     if (counts.oldest_due) fmt::print(", the oldest since {}", service::rfc3339(*counts.oldest_due));
     fmt::print("\n{}\n", note.last_run_at == 0
                              ? "no mailer has run yet"
-                             : "a mailer ran last at " + service::rfc3339(note.last_run_at));
+                             : fmt::format("a mailer ran last at {} or up to {} minutes later",
+                                           service::rfc3339(note.last_run_at),
+                                           service::note_runs_every / service::minute_ms));
     fmt::print("so far {} delivered, {} put off, {} refused, {} uncertain\n", note.delivered, note.later,
                note.refused, note.uncertain);
     if (!note.relay_trouble.empty())
