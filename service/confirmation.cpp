@@ -419,6 +419,8 @@ FreshLetter send_fresh_letter(Transaction& tx, std::string_view token, const Cli
     if (!one || one->resumes()) return FreshLetter::unknown;
     switch (resend(tx, one->person.id, client_network(client.ip), false, rules, moment)) {
         case Resent::queued:
+        case Resent::sooner:
+        case Resent::under_way:
         case Resent::waits_for_budget:
         case Resent::suppressed:
             return FreshLetter::on_its_way;  // which one, is not the link holder's business

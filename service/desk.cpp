@@ -149,6 +149,29 @@ EvidencedOutcome confirm(Transaction& tx, const std::string& who, const Person& 
     return outcome;
 }
 
+Resent resend(Transaction& tx, const std::string& who, const Person& person, bool over_budget,
+              const std::string& reason, const Rules& rules, const Moment& moment) {
+    const Resent resent = service::resend(tx, person.id, "", over_budget, rules, moment);
+    if (resent == Resent::queued || resent == Resent::sooner || resent == Resent::waits_for_budget) {
+        audit(tx, who, "subscriber resend",
+              fmt::format(R"({{"person":{},"over_budget":{},"reason":{}}})", person.id, over_budget,
+                          json_string(reason)),
+              moment.now);
+    }
+    if (over_budget && resent == Resent::queued) {
+        EventDraft event;
+        event.kind = EventKind::unsuppressed;
+        event.person = person.id;
+        event.details = fmt::format(
+            R"({{"by":"admin","what":"one letter over the mail budget","reason":{}}})", json_string(reason));
+        Moment own = moment;  // nonces of its own: resend() draws from the same seed
+        own.seed[0] = static_cast<std::uint8_t>(own.seed[0] ^ 0xFF);
+        Nonces nonces(own.seed);
+        record(tx, rules.keys, std::move(event), moment.now, nonces);
+    }
+    return resent;
+}
+
 void erase(Transaction& tx, const std::string& who, const Person& person, const Rules& rules,
            const Moment& moment) {
     service::erase(tx, person, rules, moment);

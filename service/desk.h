@@ -12,6 +12,7 @@
 #include "service/email_address.h"
 #include "service/evidence.h"
 #include "service/rules.h"
+#include "service/signup.h"
 #include "service/store.h"
 
 namespace zgoda::service::desk {
@@ -50,6 +51,11 @@ int unsubscribe(Transaction&, const std::string& who, const Person&, std::option
 std::optional<std::string> evidence_problem(std::string_view);
 EvidencedOutcome confirm(Transaction&, const std::string& who, const Person&, std::optional<Id> newsletter,
                          const std::string& evidence, const Rules&, const Moment&);
+
+// `over_budget` needs a reason (reason_problem()). Where that gives her a letter that the budget may not
+// have, the ledger keeps who answers for it and why.
+Resent resend(Transaction&, const std::string& who, const Person&, bool over_budget,
+              const std::string& reason, const Rules&, const Moment&);
 
 void erase(Transaction&, const std::string& who, const Person&, const Rules&, const Moment&);
 

@@ -437,8 +437,9 @@ Resent resend(Transaction& tx, Id person_id, std::string_view network, bool over
             if (over_budget && open->state != LetterState::leased && open->due_at > now) {
                 open->due_at = now;  // an administrator does not wait for the retry schedule either
                 tx.update(*open);
+                return Resent::sooner;
             }
-            return Resent::queued;
+            return Resent::under_way;
         }
         if (over_budget) {
             open->budgeted = true;

@@ -71,9 +71,15 @@ struct SignupOutcome {
 SignupOutcome subscribe(Transaction&, const Signup&, const Rules&, const Moment&);
 
 // Sends the confirmation of what is still unanswered again: for the expired link's page (unproven, so within
-// the budget) and for the admin (`over_budget` skips it, and is written to the ledger with its reason by the
-// caller).
-enum class Resent { queued, waits_for_budget, nothing_pending, suppressed };
+// the budget) and for the admin (service/desk.h), for whom `over_budget` skips it and the retry schedule.
+enum class Resent {
+    queued,     // a letter was made, or the one that waited for the budget may go
+    sooner,     // one was under way already, and is due at once
+    under_way,  // one was under way already; nothing changed
+    waits_for_budget,
+    nothing_pending,
+    suppressed,
+};
 Resent resend(Transaction&, Id person, std::string_view network, bool over_budget, const Rules&,
               const Moment&);
 

@@ -291,6 +291,9 @@ std::optional<std::string> tell(const Event& event, const Posted& posted) {
         case EventKind::suppressed:
             return fmt::format("no more letters: {}{}.", text_in(details, "reason"), by_journal);
         case EventKind::unsuppressed:
+            if (details.contains("what"))  // nothing was lifted but the budget, once
+                return fmt::format("an administrator had a letter sent to her over the mail budget: {}.",
+                                   text_in(details, "reason"));
             return fmt::format("letters allowed again: {}{}.", text_in(details, "reason"), by_journal);
         case EventKind::lapsed:
             return fmt::format(
@@ -358,12 +361,12 @@ Story story(Reader& reader, std::string_view addr_key, const Rules& rules, TimeM
         if (!spent.empty()) {
             const TimeMs next = next_allowed(spent, rules.per_address, 0, now);
             out.lines.push_back(
-                {spent.back().at,
-                 fmt::format("the mail budget counts {} letters to this mailbox; {}.", spent.size(),
-                             next <= now ? "it allows another one now"
-                                         : "it allows the next one " + rfc3339(next) +
-                                               " or, from a network that "
-                                               "asked for none of them, perhaps sooner")});
+                {spent.back().at, fmt::format("the mail budget counts {} letter{} to this mailbox; {}.",
+                                              spent.size(), spent.size() == 1 ? "" : "s",
+                                              next <= now ? "it allows another one now"
+                                                          : "it allows the next one " + rfc3339(next) +
+                                                                " or, from a network that "
+                                                                "asked for none of them, perhaps sooner")});
         }
     }
     std::stable_sort(out.lines.begin(), out.lines.end(),

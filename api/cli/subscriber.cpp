@@ -8,7 +8,6 @@
 #include "api/cli/verbs.h"
 #include "service/desk.h"
 #include "service/desk_json.h"
-#include "service/ledger.h"
 #include "service/mail_pause.h"
 #include "service/printable.h"
 #include "service/signup.h"
@@ -157,36 +156,21 @@ Exit subscriber_resend(const SubscriberResend& options, const service::Rules& ru
         const auto person = tx.person_by_key(address->addr_key);
         known = person.has_value();
         if (!known) return;
-        resent = service::resend(tx, person->id, "", options.over_budget, rules, moment);
+        resent = service::desk::resend(tx, who, *person, options.over_budget, options.reason, rules, moment);
         held.clear();
         for (const service::Letter& letter : tx.letters_of(person->id)) {
             if (letter.kind != service::LetterKind::confirmation) continue;
             if (const std::string why = service::why_held(tx, letter); !why.empty()) held = ", " + why;
         }
-        if (resent == service::Resent::queued || resent == service::Resent::waits_for_budget) {
-            service::audit(tx, who, "subscriber resend",
-                           boost::json::serialize(boost::json::object{{"person", person->id},
-                                                                      {"over_budget", options.over_budget},
-                                                                      {"reason", options.reason}}),
-                           moment.now);
-        }
-        if (options.over_budget && resent == service::Resent::queued) {
-            // A limit of hers was lifted, and somebody answers for it.
-            service::EventDraft event;
-            event.kind = service::EventKind::unsuppressed;
-            event.person = person->id;
-            event.details = boost::json::serialize(boost::json::object{
-                {"by", "admin"}, {"what", "mail budget, one letter"}, {"reason", options.reason}});
-            service::Moment own = moment;  // nonces of its own: resend() draws from the same seed
-            own.seed[0] = static_cast<std::uint8_t>(own.seed[0] ^ 0xFF);
-            service::Nonces nonces(own.seed);
-            service::record(tx, rules.keys, std::move(event), moment.now, nonces);
-        }
     });
     if (!known) return nobody(*address);
     switch (resent) {
         case service::Resent::queued:
+        case service::Resent::sooner:
             fmt::print("the letter is queued{}\n", held);
+            return Exit::done;
+        case service::Resent::under_way:
+            fmt::print("the letter is queued already; nothing was changed{}\n", held);
             return Exit::done;
         case service::Resent::waits_for_budget:
             fmt::print(

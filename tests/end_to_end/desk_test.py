@@ -361,6 +361,8 @@ class Audit(Desk):
         self.zgoda.serve()
         self.sign_up("ada@example.org", slugs=("ukraine-daily", "opinion"))
         self.sign_up("bob@example.org", confirm=False)
+        self.run_("subscriber", "resend", "bob@example.org", "--over-budget", "--reason", "asked by telephone")  # it was queued already
+        self.run_("mail")
         self.run_("newsletter", "edit", "opinion", "--description", "Words")
         self.run_("newsletter", "rename", "opinion", "views")
         self.run_("newsletter", "close", "views")

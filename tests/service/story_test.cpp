@@ -1,6 +1,7 @@
 #include "service/story.h"
 
 #include "service/bounces.h"
+#include "service/desk.h"
 #include "service/journal.h"
 #include "service/mail_pause.h"
 #include "service/restore.h"
@@ -34,11 +35,16 @@ struct Told : World {
         settle_pauses(store, now);
     }
 
-    void comes_back(Id letter) {
+    void comes_back(Id letter, Returned what = Returned::hard,
+                    const std::string& reply = "550 5.1.1 <ada@kyiv.ua>: gone") {
         const Moment when = moment();
-        run(store, [&](Transaction& tx) {
-            take_back(tx, letter, Returned::hard, "550 5.1.1 <ada@kyiv.ua>: gone", rules, when);
-        });
+        run(store, [&](Transaction& tx) { take_back(tx, letter, what, reply, rules, when); });
+    }
+
+    Id last_letter() {
+        Id id = 0;
+        look(store, [&](Reader& reader) { id = reader.letters_of(person("ada@kyiv.ua")->id).back().id; });
+        return id;
     }
 };
 
@@ -99,13 +105,41 @@ TEST_SUITE("the story") {
 
     TEST_CASE_FIXTURE(Told, "says what came back of a reader, and what it ended") {
         subscribed("ada@kyiv.ua", {"daily", "weekly"});
-        Id letter = 0;
-        look(store, [&](Reader& reader) { letter = reader.letters_of(person("ada@kyiv.ua")->id).back().id; });
+        const Id letter = last_letter();
         comes_back(letter);
         CHECK(told("came back") ==
               "letter " + std::to_string(letter) +
                   " came back; the returned mail said: 550 5.1.1 <ada@kyiv.ua>: gone; no "
                   "more mail about daily, weekly.\n");
+    }
+
+    TEST_CASE_FIXTURE(Told, "tells a letter over the mail budget as that, once for each") {
+        rules.per_address = *parse_rates("1/24h");
+        sign_up("ada@kyiv.ua", {"daily"});
+        const auto resent = [&] {
+            Resent what{};
+            const Moment when = moment();
+            run(store, [&](Transaction& tx) {
+                what = desk::resend(tx, "root", *tx.person_by_key("ada@kyiv.ua"), true, "asked", rules, when);
+            });
+            return what;
+        };
+        CHECK(resent() == Resent::under_way);
+        CHECK_FALSE(says("over the mail budget"));
+        CHECK(store.tables.admin_acts.empty());
+        deliver();
+        CHECK(says("the mail budget counts 1 letter to this mailbox"));
+        CHECK(resent() == Resent::queued);
+        CHECK(resent() == Resent::under_way);
+        CHECK(told("over the mail budget") ==
+              "an administrator had a letter sent to her over the mail budget: asked.\n");
+        CHECK_FALSE(says("allowed again"));
+        CHECK(store.tables.admin_acts.size() == 1);
+        Result later{Result::Kind::try_later, "451 not now", now + hour_ms};
+        report(lease_all().at(0), later);
+        CHECK(resent() == Resent::sooner);  // not over the budget, but an act
+        CHECK(told("over the mail budget").find('\n') == told("over the mail budget").size() - 1);
+        CHECK(store.tables.admin_acts.size() == 2);
     }
 
     TEST_CASE_FIXTURE(Told, "calls only a server's own words so") {
