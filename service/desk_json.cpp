@@ -2,6 +2,8 @@
 
 #include <boost/json.hpp>
 
+#include "service/pending.h"
+
 namespace zgoda::service::desk {
 namespace {
 
@@ -64,6 +66,10 @@ json::object json_of(const Person& person) {
 json::object json_of(const Suppression& one) {
     return {
         {"key", to_hex(one.key)}, {"key_id", one.key_id}, {"reason", word(one.reason)}, {"at", time(one.at)}};
+}
+
+json::object json_in_record(const Suppression& one) {
+    return {{"reason", word(one.reason)}, {"at", time(one.at)}, {"until", time(ends_at(one))}};
 }
 
 json::object json_of(const StoryLine& line) {

@@ -22,6 +22,9 @@ boost::json::object json_of(const Person&);
 // {"key","key_id","reason","at"}
 boost::json::object json_of(const Suppression&);
 
+// {"reason","at","until"}, as her own record shows it; null: it does not end by itself.
+boost::json::object json_in_record(const Suppression&);
+
 // {"at","text"}
 boost::json::object json_of(const StoryLine&);
 

@@ -30,6 +30,11 @@ bool pending(const Request& request, const std::vector<Subscription>& subscripti
                        [&](const Wish& wish) { return pending(request, wish, subscriptions); });
 }
 
+std::optional<TimeMs> ends_at(const Suppression& one) {
+    if (one.reason != SuppressionReason::hard_bounce) return std::nullopt;
+    return one.at + 7 * day_ms;
+}
+
 bool suppressed(Reader& reader, std::string_view addr_key, const Keyring& keys, TimeMs now) {
     for (const Suppression& key : suppression_keys(keys, addr_key)) {
         for (const Suppression& one : reader.suppressions(key.key)) {
@@ -37,7 +42,7 @@ bool suppressed(Reader& reader, std::string_view addr_key, const Keyring& keys, 
                 case SuppressionReason::erased:
                     break;
                 case SuppressionReason::hard_bounce:
-                    if (now < one.at + 7 * day_ms) return true;
+                    if (now < ends_at(one)) return true;
                     break;
                 case SuppressionReason::complaint:
                 case SuppressionReason::not_me:

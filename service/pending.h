@@ -20,6 +20,9 @@ bool pending(const Request&, const std::vector<Subscription>&);  // any of its w
 
 const Subscription* find_subscription(const std::vector<Subscription>&, Id newsletter);
 
+// When this one stops holding letters back by itself: of hard_bounce, 7 days later. nullopt: it does not.
+std::optional<TimeMs> ends_at(const Suppression&);
+
 // Suppressed for letters at `now`: complaint, not_me, never_again, admin, and hard_bounce for 7 days;
 // `erased` only refuses imports.
 bool suppressed(Reader&, std::string_view addr_key, const Keyring&, TimeMs now);

@@ -209,13 +209,27 @@ std::optional<std::string> tell_letter(const Event& event, const boost::json::ob
         tell_reply(reply), text_in(details, "message_id"));
 }
 
+// "no more letters: hard_bounce, until 2026-11-30T10:00:00.000Z".
+std::string tell_suppression(std::string_view reason, TimeMs at, TimeMs now) {
+    Suppression one;
+    one.reason = parse_suppression_reason(reason).value_or(SuppressionReason::admin);
+    one.at = at;
+    const auto until = ends_at(one);
+    return fmt::format("no more letters: {}{}{}", reason, until ? ", until " + rfc3339(*until) : "",
+                       until && *until <= now ? ", which is over" : "");
+}
+
 // What an import brought: newsletters with their status, and what the file says of her.
-std::string tell_import(const Event& event, const boost::json::object& details) {
+std::string tell_import(const Event& event, const boost::json::object& details, TimeMs now) {
     std::string what;
     const auto* list = details.if_contains("newsletters");
+    std::string_view ended = "she left";
     if (list != nullptr && list->is_array()) {
         for (const auto& one : list->as_array()) {
             if (!one.is_object()) continue;
+            const auto status = parse_subscription_status(text_in(one.as_object(), "status"));
+            if (status == SubscriptionStatus::bounced) ended = "her mailbox bounced on";
+            if (status == SubscriptionStatus::complained) ended = "she complained";
             what += fmt::format("{}{} ({})", what.empty() ? "" : ", ", text_in(one.as_object(), "slug"),
                                 text_in(one.as_object(), "status"));
         }
@@ -224,25 +238,26 @@ std::string tell_import(const Event& event, const boost::json::object& details) 
                                   what.empty() ? "what the file knows of her" : what);
     const boost::json::object file = parsed(event.identity), evidence = parsed(event.evidence);
     struct Act {
-        const char *at, *ip, *verb;
+        std::string_view at, ip, act;
     };
-    for (const Act& act :
-         {Act{"signed_up_at", "signup_ip", "signed up"}, Act{"confirmed_at", "confirm_ip", "confirmed"},
-          Act{"unsubscribed_at", "", "left"}}) {  // where she left, no file says
+    for (const Act& act : {Act{"signed_up_at", "signup_ip", "she signed up"},
+                           Act{"confirmed_at", "confirm_ip", "she confirmed"},
+                           Act{"unsubscribed_at", "", ended}}) {  // where she left, no file says
         const std::string at = text_in(file, act.at), ip = text_in(evidence, act.ip);
         if (at.empty() && ip.empty()) continue;
-        out += fmt::format("; the file says she {}{}{}{}{}", act.verb, at.empty() ? "" : " ", at,
+        out += fmt::format("; the file says {}{}{}{}{}", act.act, at.empty() ? "" : " ", at,
                            ip.empty() ? "" : " from ", ip);
     }
     if (const std::string taken = text_in(details, "without_proof"); !taken.empty())
         out += fmt::format("; the file shows no confirmation: taken without proof (--unproven {})", taken);
     if (const std::string reason = text_in(details, "suppressed"); !reason.empty())
-        out += fmt::format("; no more letters: {}", reason);
+        out += "; " + tell_suppression(
+                          reason, parse_rfc3339(text_in(file, "unsubscribed_at")).value_or(event.at), now);
     return out + ".";
 }
 
 // What the ledger adds to requests and letters, which tell their own part. nullopt: nothing.
-std::optional<std::string> tell(const Event& event, const Posted& posted) {
+std::optional<std::string> tell(const Event& event, const Posted& posted, TimeMs now) {
     const boost::json::object details = parsed(event.details);
     const std::string slugs = slugs_in(details);
     const std::string method = text_in(details, "method");
@@ -289,7 +304,8 @@ std::optional<std::string> tell(const Event& event, const Posted& posted) {
                                text_in(identity, "old"), text_in(identity, "new"), from);
         }
         case EventKind::suppressed:
-            return fmt::format("no more letters: {}{}.", text_in(details, "reason"), by_journal);
+            return fmt::format("{}{}.", tell_suppression(text_in(details, "reason"), event.at, now),
+                               by_journal);
         case EventKind::unsuppressed:
             if (details.contains("what"))  // nothing was lifted but the budget, once
                 return fmt::format("an administrator had a letter sent to her over the mail budget: {}.",
@@ -302,7 +318,7 @@ std::optional<std::string> tell(const Event& event, const Posted& posted) {
                 : text_in(details, "why") == "refused" ? "its letter was refused or came back"
                                                        : "its letter could not be delivered in time");
         case EventKind::imported:
-            return tell_import(event, details);
+            return tell_import(event, details, now);
         case EventKind::import_undone:
             return fmt::format("an import was taken back: {}.",
                                slugs.empty() ? "what it knew of her" : slugs);
@@ -332,7 +348,7 @@ Story story(Reader& reader, std::string_view addr_key, const Rules& rules, TimeM
         if (out.person && in_ledger(reader, out.person->id, one)) continue;
         out.lines.push_back({one.at, one.reason == SuppressionReason::erased
                                          ? "was erased; an import never brings this address back."
-                                         : fmt::format("no more letters: {}.", word(one.reason))});
+                                         : tell_suppression(word(one.reason), one.at, now) + "."});
     }
     if (out.person) {
         const auto newsletters = reader.newsletters();
@@ -355,7 +371,8 @@ Story story(Reader& reader, std::string_view addr_key, const Rules& rules, TimeM
                       why_held(reader, letter), *newsletters)});
         }
         for (const Event& event : events) {
-            if (auto sentence = tell(event, posted)) out.lines.push_back({event.at, std::move(*sentence)});
+            if (auto sentence = tell(event, posted, now))
+                out.lines.push_back({event.at, std::move(*sentence)});
         }
         const auto spent = reader.budget(out.person->abuse_key);
         if (!spent.empty()) {

@@ -9,6 +9,7 @@
 #include "service/desk.h"
 #include "service/desk_json.h"
 #include "service/mail_pause.h"
+#include "service/pending.h"
 #include "service/printable.h"
 #include "service/signup.h"
 #include "service/story.h"
@@ -46,7 +47,7 @@ void print_json(const Found& found) {
     for (const service::Subscription& one : found.story.subscriptions)
         subscriptions.push_back(service::desk::json_of(one, *found.newsletters));
     for (const service::Suppression& one : found.story.suppressions)
-        suppressions.push_back({{"reason", service::word(one.reason)}, {"at", service::rfc3339(one.at)}});
+        suppressions.push_back(service::desk::json_in_record(one));
     person["subscriptions"] = std::move(subscriptions);
     person["suppressions"] = std::move(suppressions);
     fmt::print("{}\n", boost::json::serialize(person));
@@ -78,8 +79,12 @@ Exit subscriber_show(const SubscriberShow& options, const service::Rules& rules,
         if (!one.fields.empty()) fmt::print(", {}", printable(one.fields));
         fmt::print("\n");
     }
+    const service::TimeMs now = clock_now();
     for (const service::Suppression& one : found.story.suppressions) {
-        fmt::print("  suppressed    {}, since {}\n", service::word(one.reason), service::rfc3339(one.at));
+        const auto until = service::ends_at(one);
+        fmt::print("  {:<13} {}, since {}{}\n", until && *until <= now ? "no longer" : "suppressed",
+                   service::word(one.reason), service::rfc3339(one.at),
+                   until ? ", until " + service::rfc3339(*until) : "");
     }
     return Exit::done;
 }

@@ -177,7 +177,7 @@ asio::awaitable<Response> show_subscriber(Request& request, const Desk& desk, co
         json::object out = person_json(reader, *person, *reader.newsletters());
         json::array suppressions, lines;
         for (const service::Suppression& one : story.suppressions)
-            suppressions.push_back({{"reason", service::word(one.reason)}, {"at", service::rfc3339(one.at)}});
+            suppressions.push_back(service::desk::json_in_record(one));
         for (const service::StoryLine& line : story.lines) lines.push_back(service::desk::json_of(line));
         out["suppressions"] = std::move(suppressions);
         out["story"] = std::move(lines);

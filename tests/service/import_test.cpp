@@ -121,6 +121,21 @@ TEST_CASE("a confirmation made here beats an older leave in a file, and no newer
     CHECK(news.store.withdrawals_journal.size() >= 1);
 }
 
+TEST_CASE("the story calls a bounce in a file a bounce, and says whether it still holds") {
+    Newsroom news;
+    ImportRow old = Newsroom::row(ada, S::bounced), fresh = Newsroom::row("eve@example.org", S::bounced);
+    old.unsubscribed_at = news.now - 100 * day_ms;
+    fresh.unsubscribed_at = news.now - day_ms;
+    news.import({old, fresh});
+    const std::string told = news.explained(ada);
+    CHECK(told.find("; the file says her mailbox bounced on " + rfc3339(*old.unsubscribed_at) +
+                    "; no more letters: hard_bounce, until " + rfc3339(*old.unsubscribed_at + 7 * day_ms) +
+                    ", which is over.") != std::string::npos);
+    CHECK(told.find("she left") == std::string::npos);
+    CHECK(news.explained("eve@example.org")
+              .find("hard_bounce, until " + rfc3339(news.now + 6 * day_ms) + ".") != std::string::npos);
+}
+
 TEST_CASE("a dead mailbox and a complaint end all that she has, and close the door") {
     Newsroom news;
     news.plan.newsletters = {news.id_of("daily")};

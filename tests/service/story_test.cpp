@@ -113,6 +113,15 @@ TEST_SUITE("the story") {
                   "more mail about daily, weekly.\n");
     }
 
+    TEST_CASE_FIXTURE(Told, "says when a bounced address may have letters again, and that it may") {
+        subscribed("ada@kyiv.ua", {"daily"});
+        const std::string line = "no more letters: hard_bounce, until " + rfc3339(now + 7 * day_ms);
+        comes_back(last_letter());
+        CHECK(told("hard_bounce") == line + ".\n");
+        now += 7 * day_ms;
+        CHECK(told("hard_bounce") == line + ", which is over.\n");
+    }
+
     TEST_CASE_FIXTURE(Told, "tells a letter over the mail budget as that, once for each") {
         rules.per_address = *parse_rates("1/24h");
         sign_up("ada@kyiv.ua", {"daily"});
