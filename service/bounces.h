@@ -6,8 +6,10 @@
 //     perhaps      the same                          the same at the second one, 1 to 30 days after the first
 //     soft         nothing: the outbox tried         a point, at most one a day; at five the same as hard;
 //                                                    14 days without one and the count begins anew
+//     policy       nothing: it is about the sender, not about her mailbox
 //     complaint    complained, and suppressed for good
 //
+// What ends nothing is in the ledger too, for her story: a letter_refused with `why`, and whether it counts.
 // A bounced address may ask again by her own new signup, once the suppression of hard_bounce has ended.
 #pragma once
 
@@ -18,7 +20,7 @@
 
 namespace zgoda::service {
 
-enum class Returned { hard, perhaps, soft, complaint };
+enum class Returned { hard, perhaps, soft, policy, complaint };
 
 enum class BounceOutcome {
     unknown,        // there is no such letter (any more)

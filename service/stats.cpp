@@ -21,6 +21,11 @@ std::string text_in(const object& members, const char* key) {
     return {value->as_string().data(), value->as_string().size()};
 }
 
+// A letter that came back and ended nothing (service/bounces.h) has been sent all the same.
+bool ended_nothing(const object& details) {
+    return details.contains("why");
+}
+
 std::vector<std::pair<Id, std::string>> newsletters_in(const object& details) {
     std::vector<std::pair<Id, std::string>> out;
     const auto* list = details.if_contains("newsletters");
@@ -77,10 +82,12 @@ class Counting {
                 if (text_in(parsed(event.details), "kind") == word(LetterKind::confirmation))
                     mark_all(event.person, letter);
                 return;
-            case EventKind::letter_refused:
-                if (text_in(parsed(event.details), "kind") == word(LetterKind::confirmation))
+            case EventKind::letter_refused: {
+                const object details = parsed(event.details);
+                if (text_in(details, "kind") == word(LetterKind::confirmation) && !ended_nothing(details))
                     mark_all(event.person, bounced);
                 return;
+            }
             case EventKind::bounced:
                 mark_all(event.person, bounced);
                 return;
@@ -210,6 +217,7 @@ std::optional<FunnelStep> funnel_step(const Event& event) {
         case EventKind::letter_sent:
             return letter(Kind::letter_accepted);
         case EventKind::letter_refused:
+            if (ended_nothing(parsed(event.details))) return std::nullopt;
             return letter(Kind::letter_refused);
         case EventKind::confirmed:
             return FunnelStep{Kind::confirmed};

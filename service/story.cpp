@@ -186,6 +186,23 @@ struct Posted {
     }
 };
 
+// What a mail that came back and ended nothing means for her (service/bounces.h).
+std::string tell_remark(const boost::json::object& details) {
+    const std::string why = text_in(details, "why");
+    const auto* counts = details.if_contains("counts");
+    const bool counted = counts != nullptr && counts->is_bool() && counts->as_bool();
+    if (why == "policy") return "it is about our mail, and not held against this address";
+    if (!counted) {
+        return why == "soft" ? "not counted: such mail counts once a day, and only after she confirmed"
+                             : "it changed nothing";
+    }
+    if (why == "soft") {
+        return fmt::format("counted {} of the {} points that end all mail to her",
+                           number_in(details, "points"), number_in(details, "of"));
+    }
+    return "a second one, 1 to 30 days later, ends all mail to her";
+}
+
 // Letters whose rows are gone, and what came back. nullopt: the letter's own row tells it.
 std::optional<std::string> tell_letter(const Event& event, const boost::json::object& details,
                                        const Posted& posted) {
@@ -198,6 +215,10 @@ std::optional<std::string> tell_letter(const Event& event, const boost::json::ob
                            slugs.empty() ? "" : "; no more mail about " + slugs);
     }
     const std::string what = fmt::format("{} letter {}", text_in(details, "kind"), id);
+    if (details.contains("why")) {
+        return fmt::format("{} came back{}{}; {}.", what,
+                           reply.empty() ? "" : "; the returned mail said: ", reply, tell_remark(details));
+    }
     if (event.kind == EventKind::letter_refused && posted.accepted.contains(id)) {
         return fmt::format("{} came back and is given up{}{}.", what,
                            reply.empty() ? "" : "; the returned mail said: ", reply);

@@ -90,6 +90,7 @@ std::optional<service::Returned> meaning(const mailer::Bounce& bounce,
             if (bounce.feedback_type == "auth-failure") return std::nullopt;  // of a server, not of a reader
             return service::Returned::complaint;
         case Verdict::policy:
+            return service::Returned::policy;
         case Verdict::none:
             break;
     }
@@ -119,7 +120,7 @@ class Intake {
         }
         if (const auto what = meaning(bounce, *recipient))
             act(*letter, *what, *recipient);
-        else if (recipient->verdict != mailer::BounceVerdict::policy)
+        else
             ++tally.ignored;
     }
 
@@ -144,6 +145,7 @@ class Intake {
         service::run(store_, [&](service::Transaction& tx) {
             outcome = service::take_back(tx, letter, what, reply, rules_, moment);
         });
+        if (what == service::Returned::policy) return;  // counted as such
         switch (outcome) {
             case service::BounceOutcome::bounced:
                 ++tally.bounced;

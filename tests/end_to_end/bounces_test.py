@@ -129,6 +129,18 @@ class Bounces(World):
         self.assertIn("refused by policy 1", self.comes(notification(path, "5.7.26", "550 5.7.26 DMARC policy")))
         self.assertEqual(self.status("ada@kyiv.ua"), "confirmed")
 
+    def test_what_ended_nothing_is_told_all_the_same(self):
+        path = self.sent_to("ada@kyiv.ua")
+        self.zgoda.run("bounces", "-", stdin=notification(path, "5.7.1", "550 5.7.1 rejected as spam"))
+        self.zgoda.run("bounces", "-", stdin=notification(path, "5.2.2", "552 5.2.2 mailbox full"))
+        self.zgoda.run("bounces", "-", stdin=notification(path, "5.2.2", "552 5.2.2 mailbox full"))
+        told = self.zgoda.run("subscriber", "explain", "ada@kyiv.ua")
+        self.assertRegex(told, r"came back; the returned mail said: 550 5\.7\.1 rejected as spam; .*not held against this address")
+        self.assertEqual(len(re.findall(r"came back; the returned mail said: 552 5\.2\.2 mailbox full; not counted", told)), 1)
+        self.assertIn("; the server said: 250", told)
+        self.assertEqual(self.status("ada@kyiv.ua"), "pending")
+        self.zgoda.run("consent", "verify")
+
     def test_usage(self):
         self.zgoda.run("bounces", expect=2)
         self.zgoda.run("bounces", "--maildir", "/nowhere", expect=3)

@@ -18,11 +18,10 @@ struct Bouncing : World {
         return id;
     }
 
-    BounceOutcome returns(Id letter, Returned what) {
+    BounceOutcome returns(Id letter, Returned what, const std::string& reply = "550 no such user") {
         BounceOutcome outcome{};
         const Moment when = moment();
-        run(store,
-            [&](Transaction& tx) { outcome = take_back(tx, letter, what, "550 no such user", rules, when); });
+        run(store, [&](Transaction& tx) { outcome = take_back(tx, letter, what, reply, rules, when); });
         return outcome;
     }
 
@@ -169,6 +168,29 @@ TEST_SUITE("mail that comes back") {
         world.now += 14 * day_ms;
         CHECK(world.returns(letter, Returned::soft) == BounceOutcome::noted);
         CHECK(world.store.tables.bounce_scores.begin()->second.points == 1);
+    }
+
+    TEST_CASE("by policy says nothing about her mailbox") {
+        Bouncing world;
+        const Id letter = world.reader("ada@kyiv.ua");
+        for (int day = 0; day < 8; ++day, world.now += day_ms)
+            CHECK(world.returns(letter, Returned::policy) == BounceOutcome::noted);
+        CHECK(world.status("ada@kyiv.ua", "daily") == "confirmed");
+        CHECK(world.store.tables.bounce_scores.empty());
+    }
+
+    TEST_CASE("that ends nothing is in the ledger once, and a flood of it is not") {
+        Bouncing world;
+        const Id letter = world.asked("ada@kyiv.ua");
+        for (int i = 0; i < 3; ++i) world.returns(letter, Returned::policy, "550 5.7.1 spam");
+        CHECK(world.count(EventKind::letter_refused) == 1);
+        world.returns(letter, Returned::soft, "552 5.2.2 full");
+        CHECK(world.count(EventKind::letter_refused) == 2);
+        for (int i = 0; i < 20; ++i) world.returns(letter, Returned::policy, "550 " + std::to_string(i));
+        CHECK(world.count(EventKind::letter_refused) == 5);
+        const std::string other = "550 5.7.1 another letter";
+        world.returns(world.reader("eve@kyiv.ua"), Returned::policy, other);
+        CHECK(world.count(EventKind::letter_refused) == 6);
     }
 
     TEST_CASE("as a complaint ends everything, for good") {

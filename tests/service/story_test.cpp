@@ -6,6 +6,7 @@
 #include "service/mail_pause.h"
 #include "service/restore.h"
 #include "service/retention.h"
+#include "service/stats.h"
 #include "tests/service/world.h"
 
 using namespace zgoda::service;
@@ -111,6 +112,33 @@ TEST_SUITE("the story") {
               "letter " + std::to_string(letter) +
                   " came back; the returned mail said: 550 5.1.1 <ada@kyiv.ua>: gone; no "
                   "more mail about daily, weekly.\n");
+    }
+
+    TEST_CASE_FIXTURE(Told, "says what came back and ended nothing, and what it meant") {
+        sign_up("ada@kyiv.ua", {"daily"});
+        const auto letters = deliver();
+        const Id letter = letters.at(0).letter.id;
+        comes_back(letter, Returned::policy, "550 5.7.1 rejected as spam");
+        comes_back(letter, Returned::soft, "552 5.2.2 mailbox full");
+        const std::string back = confirmation(letter) + " came back; the returned mail said: ";
+        CHECK(says(back +
+                   "550 5.7.1 rejected as spam; it is about our mail, and not held against this address."));
+        CHECK(says(back +
+                   "552 5.2.2 mailbox full; not counted: such mail counts once a day, and only after she "
+                   "confirmed."));
+        CHECK(says(" was sent " + rfc3339(now) + "; the server said: 250 ok"));
+        press(letters.at(0).confirm_token);
+        for (int day = 0; day < 2; ++day, now += day_ms) comes_back(letter, Returned::soft, "552 still full");
+        CHECK(says(back + "552 still full; counted 1 of the 5 points that end all mail to her."));
+        CHECK(says(back + "552 still full; counted 2 of the 5 points that end all mail to her."));
+        comes_back(letter, Returned::perhaps, "550 perhaps");
+        CHECK(says(back + "550 perhaps; a second one, 1 to 30 days later, ends all mail to her."));
+        StatsQuery query;
+        CHECK(funnel(store, query).all.bounced == 0);
+        for (const Event& event : events()) {
+            const auto step = funnel_step(event);
+            CHECK_FALSE((step && step->kind == FunnelStep::Kind::letter_refused));
+        }
     }
 
     TEST_CASE_FIXTURE(Told, "says when a bounced address may have letters again, and that it may") {
