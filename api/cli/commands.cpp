@@ -131,6 +131,10 @@ std::string check_head(const std::string& text) {
     return right ? "" : "wants SEQ:HASH, as `zgoda consent verify` printed it";
 }
 
+std::string check_name(const std::string& text) {
+    return text.empty() ? "wants a name, and was given an empty one" : "";
+}
+
 std::string check_from_one(const std::string& text) {
     return CLI::PositiveNumber(text).empty() ? "" : "wants a number from 1";
 }
@@ -188,9 +192,10 @@ class Formatter : public CLI::Formatter {
         label("REQUIRED", "(required)");
     }
     std::string make_subcommand(const CLI::App* verb) const override {
-        const std::string all = verb->get_description() + " ";
+        const std::string all = verb->get_description();
+        const std::size_t end = all.find(". ");
         std::stringstream out;
-        CLI::detail::format_help(out, verb->get_name(), all.substr(0, all.find(". ") + 1),
+        CLI::detail::format_help(out, verb->get_name(), end == all.npos ? all : all.substr(0, end + 1),
                                  get_column_width());
         return out.str();
     }
@@ -754,7 +759,9 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
         verb_of(&app, "backup",
                 "Copies the database into one file (0600), checked, while signups go on. Prints the ledger's "
                 "head, also into FILE.head. The key file is not inside.");
-    verb->add_option("FILE", backup_options.file, "the backup; appears whole or not at all")->required();
+    verb->add_option("FILE", backup_options.file, "the backup; appears whole or not at all")
+        ->required()
+        ->check(check_name);
     verb->add_flag("--yes", backup_options.yes, "replaces a file of this name");
     runs(verb, backup_options);
 
@@ -763,7 +770,7 @@ std::variant<Command, Exit> parse_command_line(std::vector<std::string> argument
                    "Puts a backup in the place of the database, which is kept. Who left or was suppressed "
                    "since then is so again, and revoked tokens stay dead, by the withdrawals journal. Holds "
                    "all letters until `zgoda mail resume --after-restore`. Stop the service first.");
-    verb->add_option("FILE", restore_options.file, "what `zgoda backup` made")->required();
+    verb->add_option("FILE", restore_options.file, "what `zgoda backup` made")->required()->check(check_name);
     verb->add_flag("--verify", restore_options.verify, "only looks whether it could be restored, on a copy");
     verb->add_flag("--yes", restore_options.yes, "without asking");
     runs(verb, restore_options);

@@ -59,9 +59,13 @@ class Basics(CommandLine):
         for verb, text in ((("import",), "--basis TEXT"), (("suppress", "add"), "--reason TEXT"), (("stats",), "--days N"),
                            (("subscriber", "show"), "  ADDRESS (required)")):
             self.assertIn(text, self.zgoda.run(*verb, "--help"))
+        for group in ("subscriber", "newsletter", "mail"):  # no verb without a sentence
+            verbs = self.zgoda.run(group, "--help").partition("\nSubcommands:\n")[2] or self.fail("no list of verbs")
+            for line in verbs.splitlines(): self.assertRegex(line, r"^  .{32,}\S|^$", group)
 
     def test_wrong_usage_and_settings(self):
         self.refused("dance")
+        for verb in ("backup", "restore"): self.refused(verb, "", says=["FILE: wants a name"])
         self.refused("newsletter", "add")
         self.refused("export", "--format", "xls")
         self.refused("check-config", mail_tls="perhaps", says=["mail.tls"])
