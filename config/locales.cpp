@@ -65,9 +65,9 @@ std::variant<Templates, Problem> load_templates(const std::filesystem::path& fol
         if (name.starts_with('.')) continue;  // what editors and file managers leave
         const auto replaced = templates.find(name);
         if (replaced == templates.end()) {
-            return Problem{
-                fmt::format("mail.templates holds {}, which replaces no template; the nearest is {}.", file,
-                            nearest(name, names))};
+            const std::string near = nearest(name, names);
+            return Problem{fmt::format("mail.templates holds {}, which replaces no template{}.", file,
+                                       near.empty() ? "" : "; the nearest is " + near)};
         }
         auto read = read_file(entry->path());
         if (const auto* unreadable = std::get_if<Unreadable>(&read)) {

@@ -30,7 +30,7 @@ std::string nearest(std::string_view name, const std::vector<std::string>& candi
     const auto best = std::min_element(
         candidates.begin(), candidates.end(),
         [&](const std::string& a, const std::string& b) { return distance(name, a) < distance(name, b); });
-    return best == candidates.end() ? "" : *best;
+    return best == candidates.end() || 2 * distance(name, *best) > best->size() ? "" : *best;
 }
 
 }  // namespace zgoda::config

@@ -7,7 +7,8 @@
 
 namespace zgoda::config {
 
-// The candidate that takes the fewest keystrokes to come to; the first of equals. "" if there are none.
+// The candidate that takes the fewest keystrokes to come to; the first of equals. "" if none is near: more
+// than half of it would have to be typed anew.
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates);
 
 }  // namespace zgoda::config

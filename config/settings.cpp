@@ -135,6 +135,10 @@ std::string nearest_section(std::string_view name) {
     return nearest(name, sections);
 }
 
+std::string or_nearest(const std::string& name) {
+    return name.empty() ? "" : "; the nearest is " + name;
+}
+
 std::string variable(std::string_view setting) {
     std::string name = "ZGODA_";
     for (const char c : setting) {
@@ -190,14 +194,15 @@ std::string unknown(const TomlEntry& entry) {
     const std::string_view section = section_of(entry.key);
     const bool in_known_section = section != entry.key && is_section(section);
     if (std::holds_alternative<TomlEntry::Section>(entry.value)) {
-        return fmt::format("[{}] is no section of the settings; the nearest is [{}]", entry.key,
-                           in_known_section ? std::string(section) : nearest_section(entry.key));
+        const std::string near = in_known_section ? std::string(section) : nearest_section(entry.key);
+        return fmt::format("[{}] is no section of the settings{}", entry.key,
+                           or_nearest(near.empty() ? "" : "[" + near + "]"));
     }
     if (section == entry.key && is_section(section)) {
         return fmt::format("{} is a section: write [{}] and its keys on the lines below", entry.key,
                            entry.key);
     }
-    return fmt::format("{} is no setting; the nearest is {}", entry.key, nearest_setting(entry.key));
+    return fmt::format("{} is no setting{}", entry.key, or_nearest(nearest_setting(entry.key)));
 }
 
 Outcome read_settings(Reading& reading, const path& file) {
@@ -231,8 +236,9 @@ Outcome read_variable(Reading& reading, const std::string& name, const std::stri
         std::string as_setting = lower_case(std::string_view(name).substr(6));
         const std::size_t underscore = as_setting.find('_');
         if (underscore != std::string::npos) as_setting[underscore] = '.';
-        return Problem{fmt::format("The environment variable {} is no setting; the nearest is {}.", name,
-                                   variable(nearest_setting(as_setting)))};
+        const std::string near = nearest_setting(as_setting);
+        return Problem{fmt::format("The environment variable {} is no setting{}.", name,
+                                   or_nearest(near.empty() ? "" : variable(near)))};
     }
     const std::string where = fmt::format("{} ({})", name, setting->name);
     if (std::holds_alternative<ReadText>(setting->read)) return set(reading, *setting, value, where);

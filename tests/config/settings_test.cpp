@@ -378,6 +378,7 @@ TEST_SUITE("the environment") {
             {"ZGODA_SERVER_PER_IP", "1/h",
              "The environment variable ZGODA_SERVER_PER_IP is no setting; the nearest is "
              "ZGODA_LIMITS_PER_IP."},
+            {"ZGODA_FOO_BAR", "none", "The environment variable ZGODA_FOO_BAR is no setting."},
             {"ZGODA_MAIL", "none",
              "The environment variable ZGODA_MAIL is no setting; the nearest is ZGODA_MAIL_URL."},
             {"ZGODA_MAIL_URL", "smtp://relay.news.example",
