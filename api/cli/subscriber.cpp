@@ -74,7 +74,9 @@ Exit subscriber_show(const SubscriberShow& options, const service::Rules& rules,
         fmt::print("  {:<13} {}, signed up {}", service::word(one.status),
                    slug_of(*found.newsletters, one.newsletter), service::rfc3339(one.signed_up_at));
         if (one.confirmed_at) fmt::print(", confirmed {}", service::rfc3339(*one.confirmed_at));
-        if (one.unsubscribed_at) fmt::print(", left {}", service::rfc3339(*one.unsubscribed_at));
+        const bool bounced = one.status == service::SubscriptionStatus::bounced;
+        if (one.unsubscribed_at)
+            fmt::print(", {} {}", bounced ? "bounced" : "left", service::rfc3339(*one.unsubscribed_at));
         if (!one.source.empty()) fmt::print(", at {}", printable(one.source));
         if (!one.fields.empty()) fmt::print(", {}", printable(one.fields));
         fmt::print("\n");
@@ -82,9 +84,9 @@ Exit subscriber_show(const SubscriberShow& options, const service::Rules& rules,
     const service::TimeMs now = clock_now();
     for (const service::Suppression& one : found.story.suppressions) {
         const auto until = service::ends_at(one);
-        fmt::print("  {:<13} {}, since {}{}\n", until && *until <= now ? "no longer" : "suppressed",
-                   service::word(one.reason), service::rfc3339(one.at),
-                   until ? ", until " + service::rfc3339(*until) : "");
+        fmt::print("  suppressed    {}, since {}{}{}\n", service::word(one.reason), service::rfc3339(one.at),
+                   until ? ", until " + service::rfc3339(*until) : "",
+                   until && *until <= now ? ", which is over" : "");
     }
     return Exit::done;
 }
