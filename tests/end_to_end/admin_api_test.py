@@ -203,7 +203,6 @@ class Listener(Admin):
         token = self.token("everything")
         large = {"pattern": "x" * 200, "cursor": "x" * 900_000}
         self.problem(self.ask("POST", "/v1/admin/subscribers/search", token, large), 422, "invalid")
-        self.assertEqual(self.ask("POST", "/v1/admin/subscribers/search", token, {"pattern": "x" * (1 << 20)}).status, 413)
         self.assertEqual(self.zgoda.client.request("POST", "/v1/subscriptions", b"x" * 20_000, JSON).status, 413, "the public one stays small")
         for host, status in (("evil.example.org", 421), ("localhost", 200), ("127.0.0.1:1", 200)):
             self.assertEqual(self.ask("GET", "/v1/admin/stats", token, None, {"Host": host}).status, status)
