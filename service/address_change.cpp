@@ -69,8 +69,11 @@ bool can_still_confirm(Reader& reader, const AddressChange::End& end, TimeMs now
 Letter enqueue_letter(Transaction& tx, const Person& to, const std::string& locale, Id change,
                       const std::string& network, bool over_budget, const Rules& rules, TimeMs now,
                       Nonces& nonces) {
-    Letter letter =
-        enqueue(tx, to, LetterKind::address_change, locale, network, over_budget, rules, now, nonces);
+    Letter letter = over_budget
+                        ? enqueue_unasked(tx, to, LetterKind::address_change, locale, rules, now, nonces)
+                        : enqueue(tx, to, LetterKind::address_change, locale,
+                                  cause_of(rules.keys, to.abuse_key, network), rules, now, nonces);
+    letter.network = network;
     letter.change = change;
     tx.add(letter);
     return letter;

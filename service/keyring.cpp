@@ -3,7 +3,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
-#include <openssl/rand.h>
+#include <sys/random.h>
 
 #include <cstring>
 #include <memory>
@@ -209,15 +209,18 @@ std::optional<std::vector<std::uint8_t>> from_base64url(std::string_view text, s
 
 Seed random_seed() {
     Seed seed{};
-    if (RAND_bytes(seed.data(), static_cast<int>(seed.size())) != 1) {
-        throw std::runtime_error("OpenSSL has no random bytes");
+    if (::getrandom(seed.data(), seed.size(), 0) != static_cast<ssize_t>(seed.size())) {
+        throw std::runtime_error("the kernel has no random bytes");
     }
     return seed;
 }
 
 Nonce Nonces::next() {
     const std::size_t half = drawn_ % 2 * sizeof(Nonce);  // a block of 32 bytes is two nonces
-    if (half == 0) block_ = hmac(seed_, {reinterpret_cast<const char*>(&drawn_), sizeof drawn_});
+    if (half == 0) {
+        block_ = sha256({reinterpret_cast<const char*>(seed_.data()), seed_.size()},
+                        {reinterpret_cast<const char*>(&drawn_), sizeof drawn_});
+    }
     ++drawn_;
     Nonce out{};
     std::memcpy(out.data(), block_.data() + half, out.size());

@@ -178,11 +178,14 @@ std::optional<LeasedLetter> lease_one(Transaction& tx, Letter letter, const std:
         cancel();
         return std::nullopt;
     }
-    if (!letter.budgeted && !pay(tx, person, letter, letter.network, rules, now)) {
-        letter.due_at = std::min(budget_allows_at(tx, person, letter.network, rules, now),
-                                 lapses_at(letter, requests, rules));
-        tx.update(letter);
-        return std::nullopt;
+    if (!letter.budgeted) {
+        const Cause cause = cause_of(rules.keys, person.abuse_key, letter.network);
+        if (!pay(tx, person, letter, cause, rules, now)) {
+            letter.due_at =
+                std::min(budget_allows_at(tx, person, cause, rules, now), lapses_at(letter, requests, rules));
+            tx.update(letter);
+            return std::nullopt;
+        }
     }
 
     if (!letter.first_leased_at) {

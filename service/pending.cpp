@@ -36,7 +36,11 @@ std::optional<TimeMs> ends_at(const Suppression& one) {
 }
 
 bool suppressed(Reader& reader, std::string_view addr_key, const Keyring& keys, TimeMs now) {
-    for (const Suppression& key : suppression_keys(keys, addr_key)) {
+    return suppressed(reader, suppression_keys(keys, addr_key), now);
+}
+
+bool suppressed(Reader& reader, const std::vector<Suppression>& keys, TimeMs now) {
+    for (const Suppression& key : keys) {
         for (const Suppression& one : reader.suppressions(key.key)) {
             switch (one.reason) {
                 case SuppressionReason::erased:
@@ -70,6 +74,11 @@ std::vector<BudgetEntry> merged(std::vector<BudgetEntry> history, const std::vec
 
 }  // namespace
 
+Cause cause_of(const Keyring& keys, const std::string& abuse_key, std::string network) {
+    const std::uint64_t hash = network_hash(keys, network);
+    return {std::move(network), hash, veiled_key(abuse_key, keys)};
+}
+
 void veil_budget(Transaction& tx, const std::string& abuse_key, const Rules& rules) {
     const auto history = tx.budget(abuse_key);
     if (history.empty()) return;
@@ -78,32 +87,29 @@ void veil_budget(Transaction& tx, const std::string& abuse_key, const Rules& rul
     tx.set_budget(abuse_key, {});
 }
 
-TimeMs budget_allows_at(Reader& reader, const Person& person, const std::string& network, const Rules& rules,
+TimeMs budget_allows_at(Reader& reader, const Person& person, const Cause& cause, const Rules& rules,
                         TimeMs now) {
-    const auto history =
-        merged(reader.budget(person.abuse_key), reader.budget(veiled_key(person.abuse_key, rules.keys)));
+    const auto history = merged(reader.budget(person.abuse_key), reader.budget(cause.veiled));
     if (history.empty()) return now;
-    return next_allowed(history, rules.per_address, network_hash(rules.keys, network), now);
+    return next_allowed(history, rules.per_address, cause.hash, now);
 }
 
-bool pay(Transaction& tx, const Person& person, Letter& letter, const std::string& network,
-         const Rules& rules, TimeMs now) {
-    const std::uint64_t cause = network_hash(rules.keys, network);
-    const std::string veiled = veiled_key(person.abuse_key, rules.keys);
-    const auto from_before = tx.budget(veiled);
+bool pay(Transaction& tx, const Person& person, Letter& letter, const Cause& cause, const Rules& rules,
+         TimeMs now) {
+    const auto from_before = tx.budget(cause.veiled);
     const auto history = merged(tx.budget(person.abuse_key), from_before);
-    if (next_allowed(history, rules.per_address, cause, now) > now) return false;
+    if (next_allowed(history, rules.per_address, cause.hash, now) > now) return false;
     if (!rules.per_address.empty())
-        tx.set_budget(person.abuse_key, spend(history, rules.per_address, cause, now));
-    if (!from_before.empty()) tx.set_budget(veiled, {});
+        tx.set_budget(person.abuse_key, spend(history, rules.per_address, cause.hash, now));
+    if (!from_before.empty()) tx.set_budget(cause.veiled, {});
     letter.budgeted = true;
-    letter.network = network;
+    letter.network = cause.network;
     letter.due_at = std::min(letter.due_at, now);
     return true;
 }
 
-Letter enqueue(Transaction& tx, const Person& person, LetterKind kind, const std::string& locale,
-               const std::string& network, bool over_budget, const Rules& rules, TimeMs now, Nonces& nonces) {
+Letter enqueue_unasked(Transaction& tx, const Person& person, LetterKind kind, const std::string& locale,
+                       const Rules& rules, TimeMs now, Nonces& nonces) {
     Letter letter;
     letter.id = tx.new_id();
     letter.person = person.id;
@@ -111,15 +117,20 @@ Letter enqueue(Transaction& tx, const Person& person, LetterKind kind, const std
     letter.locale = locale;
     letter.created_at = now;
     letter.due_at = now;
-    letter.network = network;
+    letter.budgeted = true;
     const Nonce random = nonces.next();
     letter.message_id =
         fmt::format("{}.{}@{}", letter.id, to_hex(std::span(random).first(8)), rules.message_id_domain);
-    if (over_budget) {
-        letter.budgeted = true;
-    } else if (!pay(tx, person, letter, network, rules, now)) {
-        letter.due_at = std::min(budget_allows_at(tx, person, network, rules, now), now + rules.budget_wait);
-    }
+    return letter;
+}
+
+Letter enqueue(Transaction& tx, const Person& person, LetterKind kind, const std::string& locale,
+               const Cause& cause, const Rules& rules, TimeMs now, Nonces& nonces) {
+    Letter letter = enqueue_unasked(tx, person, kind, locale, rules, now, nonces);
+    letter.network = cause.network;
+    letter.budgeted = false;
+    if (!pay(tx, person, letter, cause, rules, now))
+        letter.due_at = std::min(budget_allows_at(tx, person, cause, rules, now), now + rules.budget_wait);
     return letter;
 }
 
@@ -138,7 +149,7 @@ void enqueue_own(Transaction& tx, const Person& person, LetterKind kind, const s
                    one.created_at + day_ms > now && one.state != LetterState::cancelled;
         });
         if (had_one) continue;
-        Letter letter = enqueue(tx, person, kind, person.locale, "", true, rules, now, nonces);
+        Letter letter = enqueue_unasked(tx, person, kind, person.locale, rules, now, nonces);
         letter.newsletters = {id};
         tx.add(letter);
     }
@@ -167,8 +178,8 @@ void enqueue_waiting(Transaction& tx, const Person& person, const Rules& rules, 
     std::erase_if(waiting, [&](const Request& request) { return !pending(request, subscriptions); });
     if (waiting.empty() || tx.open_letter(person.id, LetterKind::confirmation)) return;
     const Request& first = waiting.front();
-    const Letter letter =
-        enqueue(tx, person, LetterKind::confirmation, first.locale, first.network, false, rules, now, nonces);
+    const Letter letter = enqueue(tx, person, LetterKind::confirmation, first.locale,
+                                  cause_of(rules.keys, person.abuse_key, first.network), rules, now, nonces);
     tx.add(letter);
     for (Request& request : waiting) {
         request.letter = letter.id;

@@ -26,11 +26,24 @@ std::optional<TimeMs> ends_at(const Suppression&);
 // Suppressed for letters at `now`: complaint, not_me, never_again, admin, and hard_bounce for 7 days;
 // `erased` only refuses imports.
 bool suppressed(Reader&, std::string_view addr_key, const Keyring&, TimeMs now);
+bool suppressed(Reader&, const std::vector<Suppression>& keys, TimeMs now);  // of suppression_keys()
 
-// A new letter for this person, due at once if the budget allows one to this network (and then paid for),
-// else when it will; `over_budget` asks nobody.
-Letter enqueue(Transaction&, const Person&, LetterKind, const std::string& locale, const std::string& network,
-               bool over_budget, const Rules&, TimeMs now, Nonces&);
+// Who has a letter sent to whom, as the mail budget counts it: keyed hashes, which a signup has made before
+// its turn in the store.
+struct Cause {
+    std::string network;     // the client's
+    std::uint64_t hash = 0;  // of it
+    std::string veiled;      // where veil_budget() has put what was sent to this mailbox
+};
+Cause cause_of(const Keyring&, const std::string& abuse_key, std::string network);
+
+// A new letter for this person, due at once if the budget allows one to this cause (and then paid for), else
+// when it will.
+Letter enqueue(Transaction&, const Person&, LetterKind, const std::string& locale, const Cause&, const Rules&,
+               TimeMs now, Nonces&);
+// A new letter that is due at once and asks no budget.
+Letter enqueue_unasked(Transaction&, const Person&, LetterKind, const std::string& locale, const Rules&,
+                       TimeMs now, Nonces&);
 
 // The letters that a newsletter's own settings (`welcome`, `goodbye`) ask for: one for each of these
 // newsletters that has the text in the person's language, at most one of a kind and newsletter a day. The
@@ -41,13 +54,13 @@ void enqueue_welcome(Transaction&, const Person&, const std::vector<Id>& newslet
 void enqueue_goodbye(Transaction&, const Person&, const std::vector<Id>& newsletters, const Rules&,
                      TimeMs now, Nonces&);
 
-// Pays for a letter that waits for the budget, if it allows one to this network now. Changes the letter, not
+// Pays for a letter that waits for the budget, if it allows one to this cause now. Changes the letter, not
 // its row.
-bool pay(Transaction&, const Person&, Letter&, const std::string& network, const Rules&, TimeMs now);
+bool pay(Transaction&, const Person&, Letter&, const Cause&, const Rules&, TimeMs now);
 // Somebody who is erased had asked for letters to this address, which nobody here has: what it was sent goes
 // on counting, under a keyed hash in place of the address, so that erasing oneself makes no room for more.
 void veil_budget(Transaction&, const std::string& abuse_key, const Rules&);
-TimeMs budget_allows_at(Reader&, const Person&, const std::string& network, const Rules&, TimeMs now);
+TimeMs budget_allows_at(Reader&, const Person&, const Cause&, const Rules&, TimeMs now);
 
 // If the person has open requests without a letter, and no confirmation is under way: enqueues one for them.
 void enqueue_waiting(Transaction&, const Person&, const Rules&, TimeMs now, Nonces&);

@@ -145,8 +145,10 @@ void send_preference_link(Transaction& tx, const EmailAddress& address, const Cl
     if (!person || tx.subscriptions_of(person->id).empty()) return;
     if (suppressed(tx, person->addr_key, rules.keys, now)) return;
     if (tx.open_letter(person->id, LetterKind::preference_link)) return;
-    tx.add(
-        enqueue(tx, *person, LetterKind::preference_link, person->locale, network, true, rules, now, nonces));
+    Letter letter =
+        enqueue_unasked(tx, *person, LetterKind::preference_link, person->locale, rules, now, nonces);
+    letter.network = network;
+    tx.add(letter);
 }
 
 PreferencesCase open_preferences(Reader& reader, std::string_view text, const Rules& rules, TimeMs now) {

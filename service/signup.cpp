@@ -201,11 +201,12 @@ std::string details_of(const Request& request, const Newsletters& newsletters) {
 // The letter that asks for (or, for somebody who has it all, answers) this request. Changes request.letter.
 // Returns the letter that the request's ticket may follow.
 Id attach_letter(Transaction& tx, const Person& person, bool known, Request& request, LetterKind kind,
-                 const std::vector<Id>& newsletters, const Rules& rules, TimeMs now, Nonces& nonces) {
+                 const std::vector<Id>& newsletters, const Cause& cause, const Rules& rules, TimeMs now,
+                 Nonces& nonces) {
     std::optional<Letter> open;
     if (known) open = tx.open_letter(person.id, kind);
     if (!open) {
-        Letter letter = enqueue(tx, person, kind, request.locale, request.network, false, rules, now, nonces);
+        Letter letter = enqueue(tx, person, kind, request.locale, cause, rules, now, nonces);
         if (kind != LetterKind::confirmation) letter.newsletters = newsletters;
         request.letter = letter.id;
         tx.add(letter);
@@ -213,7 +214,7 @@ Id attach_letter(Transaction& tx, const Person& person, bool known, Request& req
     }
     if (open->first_leased_at) return 0;  // its content is frozen; this request waits for the next
 
-    if (!open->budgeted && pay(tx, person, *open, request.network, rules, now)) {
+    if (!open->budgeted && pay(tx, person, *open, cause, rules, now)) {
         // The budget had no letter for those who asked before, but keeps one for this network: the letter is
         // for this request. The others wait on, and her page offers what they asked for unticked.
         for (Request& other : tx.requests_of(person.id)) {
@@ -277,6 +278,10 @@ std::variant<Signup, Refusal> check_signup(SignupForm form, const Rules& rules) 
     }
     if (form.fields.size() > max_fields) problems.add("/fields", "too_many");
     if (form.consent.size() > max_newsletters) problems.add("/consent", "too_many");
+    if (problems.found().empty()) {
+        signup.cause = cause_of(rules.keys, signup.address.abuse_key, client_network(form.client.ip));
+        signup.suppression_keys = suppression_keys(rules.keys, signup.address.addr_key);
+    }
     if (form.client.user_agent.size() > 256) form.client.user_agent.resize(256);
     if (!plain(form.client.user_agent)) form.client.user_agent.clear();
     // What no script of ours made is worth nothing, but no reason to turn a reader away.
@@ -329,7 +334,7 @@ SignupOutcome subscribe(Transaction& tx, const Signup& signup, const Rules& rule
 
     std::optional<Person> person = tx.person_by_key(signup.address.addr_key);
     const bool known = person.has_value();
-    const bool no_letters = suppressed(tx, signup.address.addr_key, rules.keys, now);
+    const bool no_letters = suppressed(tx, signup.suppression_keys, now);
     if (!known) {
         person.emplace();
         person->id = tx.new_id();
@@ -362,7 +367,7 @@ SignupOutcome subscribe(Transaction& tx, const Signup& signup, const Rules& rule
     request.form = form.form;
     request.ip = form.client.ip;
     request.user_agent = form.client.user_agent;
-    request.network = client_network(form.client.ip);
+    request.network = signup.cause.network;
     request.browser = form.browser;
     outcome.ticket = {person->id, 0, earlier.empty() ? request.id : slot_of(tx, request, earlier, now),
                       request.asked_at, person->generation};
@@ -402,7 +407,7 @@ SignupOutcome subscribe(Transaction& tx, const Signup& signup, const Rules& rule
         outcome.ticket.letter =
             attach_letter(tx, *person, known, request,
                           has_it_all ? LetterKind::already_subscribed : LetterKind::confirmation, already,
-                          rules, now, nonces);
+                          signup.cause, rules, now, nonces);
     }
     tx.add(request);
 
@@ -432,6 +437,7 @@ Resent resend(Transaction& tx, Id person_id, std::string_view network, bool over
     std::erase_if(unanswered, [&](const Request& one) { return !pending(one, subscriptions); });
     if (unanswered.empty()) return Resent::nothing_pending;
 
+    const Cause cause = cause_of(rules.keys, person->abuse_key, std::string(network));
     if (auto open = tx.open_letter(person->id, LetterKind::confirmation)) {
         if (open->budgeted) {
             if (over_budget && open->state != LetterState::leased && open->due_at > now) {
@@ -444,14 +450,16 @@ Resent resend(Transaction& tx, Id person_id, std::string_view network, bool over
         if (over_budget) {
             open->budgeted = true;
             open->due_at = now;
-        } else if (!pay(tx, *person, *open, std::string(network), rules, now)) {
+        } else if (!pay(tx, *person, *open, cause, rules, now)) {
             return Resent::waits_for_budget;
         }
         tx.update(*open);
         return Resent::queued;
     }
-    const Letter letter = enqueue(tx, *person, LetterKind::confirmation, unanswered.front().locale,
-                                  std::string(network), over_budget, rules, now, nonces);
+    const std::string& locale = unanswered.front().locale;
+    const Letter letter =
+        over_budget ? enqueue_unasked(tx, *person, LetterKind::confirmation, locale, rules, now, nonces)
+                    : enqueue(tx, *person, LetterKind::confirmation, locale, cause, rules, now, nonces);
     tx.add(letter);
     for (Request& request : unanswered) {
         request.letter = letter.id;

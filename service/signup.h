@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "service/client.h"
+#include "service/pending.h"
 #include "service/rules.h"
 #include "service/store.h"
 #include "service/ticket.h"
@@ -47,6 +48,8 @@ struct Signup {
     SignupForm form;  // trimmed; source without query and fragment
     EmailAddress address;
     std::optional<std::string> suggestion;
+    Cause cause;                                // for this address and the client's network
+    std::vector<Suppression> suppression_keys;  // of the address
 };
 
 // The checks that need no database: address, sizes, count of newsletters, source.

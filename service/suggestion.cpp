@@ -99,6 +99,7 @@ std::size_t name_distance(std::string_view typed, std::string_view meant) {
 std::size_t rest_distance(std::string_view typed, std::string_view meant) {
     if (typed == meant) return 0;
     if (meant != "com" && meant != "net") return too_far;
+    if (typed.size() > meant.size() + 1) return too_far;  // as most domains of somebody's own are
     if (typed == "bet" || typed == "new" || typed == "pet" || typed == "vet") return too_far;
     return distance(typed, meant) == 1 ? 1 : too_far;
 }

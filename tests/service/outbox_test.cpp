@@ -36,8 +36,9 @@ AddressChange asks_for_a_change(World& world, bool asked_old = true, bool asked_
         const auto ask = [&](AddressChange::End& end) {
             Person there = ada;
             there.addr_key = there.abuse_key = end.addr_key;
-            Letter letter = enqueue(tx, there, LetterKind::address_change, "en", kyiv, false, world.rules,
-                                    world.now, nonces);
+            Letter letter =
+                enqueue(tx, there, LetterKind::address_change, "en",
+                        cause_of(world.keys, there.abuse_key, kyiv), world.rules, world.now, nonces);
             letter.change = change.id;
             tx.add(letter);
             end.letter = letter.id;
@@ -82,8 +83,8 @@ TEST_SUITE("letters of each kind") {
         const Moment when = world.moment();
         run(world.store, [&](Transaction& tx) {
             Nonces nonces(when.seed);
-            tx.add(enqueue(tx, *tx.person_by_key("ada@kyiv.ua"), LetterKind::preference_link, "en", "", true,
-                           world.rules, world.now, nonces));
+            tx.add(enqueue_unasked(tx, *tx.person_by_key("ada@kyiv.ua"), LetterKind::preference_link, "en",
+                                   world.rules, world.now, nonces));
         });
         world.now += 5 * hour_ms;  // no mailer ran
         auto letters = world.lease_all();
@@ -213,7 +214,7 @@ TEST_SUITE("letters of each kind") {
             tx.update(ada);
             Nonces nonces(when.seed);
             Letter letter =
-                enqueue(tx, ada, LetterKind::address_change, "en", "", true, world.rules, world.now, nonces);
+                enqueue_unasked(tx, ada, LetterKind::address_change, "en", world.rules, world.now, nonces);
             letter.change = change.id;
             tx.add(letter);
         });
