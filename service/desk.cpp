@@ -22,6 +22,11 @@ std::optional<NewsletterOutcome> apply(Newsletter& newsletter, const std::vector
         if (auto problem = set_newsletter(newsletter, change.key, change.locale, change.value, rules))
             return NewsletterOutcome{Kind::refused, {}, std::move(*problem), change.key};
     }
+    // One language is enough, whichever it is.
+    if (std::none_of(newsletter.settings.begin(), newsletter.settings.end(),
+                     [](const auto& one) { return one.first.first == "name"; })) {
+        return NewsletterOutcome{Kind::refused, {}, "name can't be empty: readers see it", "name"};
+    }
     return std::nullopt;
 }
 
@@ -65,10 +70,6 @@ NewsletterOutcome add_newsletter(Transaction& tx, const std::string& who, const 
     Newsletter newsletter;
     newsletter.slug = slug;
     if (auto refused = apply(newsletter, settings, rules)) return std::move(*refused);
-    if (std::none_of(newsletter.settings.begin(), newsletter.settings.end(),
-                     [](const auto& one) { return one.first.first == "name"; })) {
-        return {Kind::refused, {}, "name can't be empty: readers see it", "name"};
-    }
     if (tx.newsletters()->find(slug) != nullptr)
         return {Kind::taken, {}, fmt::format("there is a newsletter {} already", slug), "slug"};
     newsletter.id = tx.new_id();

@@ -3,7 +3,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
-#include <sys/random.h>
+#include <openssl/rand.h>
 
 #include <cstring>
 #include <memory>
@@ -209,8 +209,8 @@ std::optional<std::vector<std::uint8_t>> from_base64url(std::string_view text, s
 
 Seed random_seed() {
     Seed seed{};
-    if (::getrandom(seed.data(), seed.size(), 0) != static_cast<ssize_t>(seed.size())) {
-        throw std::runtime_error("the kernel has no random bytes");
+    if (RAND_bytes(seed.data(), static_cast<int>(seed.size())) != 1) {
+        throw std::runtime_error("OpenSSL has no random bytes");
     }
     return seed;
 }

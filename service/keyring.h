@@ -72,7 +72,7 @@ std::optional<std::vector<std::uint8_t>> from_hex(std::string_view);
 // --- Randomness, drawn before a unit of work is submitted ---
 
 using Seed = std::array<std::uint8_t, 32>;
-Seed random_seed();  // from the kernel's generator; any thread
+Seed random_seed();  // from OpenSSL's generator; any thread
 
 // When a unit of work happens, and the random bytes it may use.
 struct Moment {

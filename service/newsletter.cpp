@@ -165,7 +165,8 @@ const std::string& Newsletter::setting(std::string_view key, std::string_view lo
     for (const auto& [where, value] : settings) {
         if (where.first != key) continue;
         if (where.second == locale) return value;
-        if (where.second.empty()) plain = &value;
+        // One that has a name in other languages only is better called by such a one than by none.
+        if (where.second.empty() || (plain == nullptr && key == "name")) plain = &value;
     }
     return plain == nullptr ? nothing : *plain;
 }

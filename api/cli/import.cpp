@@ -460,6 +460,19 @@ Exit unsubscribe_import(const UnsubscribeImport& options, const config::Settings
     return run_job(options.file, job, settings, rules, store, log);
 }
 
+namespace {
+
+Exit tell_undone(const ImportBatch& batch, const std::vector<std::string>& changed_by) {
+    fmt::print("{}\n", boost::json::serialize(boost::json::object{
+                           {"batch", batch.name},
+                           {"restored", batch.restored},
+                           {"kept", batch.kept},
+                           {"changed_by", boost::json::array(changed_by.begin(), changed_by.end())}}));
+    return Exit::done;
+}
+
+}  // namespace
+
 Exit import_undo(const ImportUndo& options, const service::Rules& rules, service::Store& store) {
     std::optional<ImportBatch> batch;
     service::look(store,
@@ -482,8 +495,11 @@ Exit import_undo(const ImportUndo& options, const service::Rules& rules, service
                                               batch->name));
     }
     if (start == service::UndoStart::undone_before) {
-        fmt::print("batch {} was taken back before; nothing to do\n", batch->name);
-        return Exit::done;
+        if (!options.json) {
+            fmt::print("batch {} was taken back before; nothing to do\n", printable(batch->name));
+            return Exit::done;
+        }
+        return tell_undone(*batch, {});
     }
     std::optional<Progress> progress(std::in_place, "import undo", batch->position);
     std::int64_t rows = 0;
@@ -513,14 +529,7 @@ Exit import_undo(const ImportUndo& options, const service::Rules& rules, service
         for (auto id = changed_by.rbegin(); id != changed_by.rend(); ++id)
             if (const auto one = reader.import_batch(*id)) later.push_back(one->name);
     });
-    if (options.json) {
-        fmt::print("{}\n", boost::json::serialize(boost::json::object{
-                               {"batch", batch->name},
-                               {"restored", batch->restored},
-                               {"kept", batch->kept},
-                               {"changed_by", boost::json::array(later.begin(), later.end())}}));
-        return Exit::done;
-    }
+    if (options.json) return tell_undone(*batch, later);
     fmt::print(
         "restored {} records of batch {}, kept {} that were changed, or said again by a later import, "
         "since\n",

@@ -9,6 +9,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "api/cli/output.h"
+
 namespace zgoda::cli {
 namespace {
 
@@ -54,10 +56,8 @@ ImportReport::ImportReport(const fs::path& file, const std::string& batch, std::
     std::error_code error;
     const fs::path existing = fs::canonical(file_, error);  // a link stays, what it names is replaced
     if (!error) file_ = existing;
-    if (!error && !fs::is_regular_file(existing)) {
-        problem_ = fmt::format("cannot write {}: it is not a regular file", file_.string());
-        return;
-    }
+    problem_ = no_place_for_file(file.string());
+    if (problem_) return;
     std::string name = batch;
     std::replace(name.begin(), name.end(), '/', '_');
     unfinished_ = file_.parent_path() / fmt::format(".{}.{}.unfinished", file_.filename().string(), name);

@@ -14,17 +14,39 @@
 namespace zgoda::cli {
 namespace fs = std::filesystem;
 
+std::optional<std::string> no_place_for_file(const std::string& file) {
+    std::error_code error;
+    const fs::file_status there = fs::status(file, error);
+    if (fs::exists(there) && !fs::is_regular_file(there))
+        return fmt::format("cannot write {}: it is not a regular file", file);
+    const bool has_name = !fs::canonical(file, error).empty();  // /dev/stdout may have none: a removed file
+    if (!has_name && fs::is_symlink(fs::symlink_status(file, error)))
+        return fmt::format("cannot write {}: it is a link that leads to no file with a name", file);
+    return std::nullopt;
+}
+
+namespace {
+
+// As /dev/stdout is. Writing a file there would put it in the place of the link, or of what the shell has
+// opened to append to.
+bool is_stdout(const std::string& file) {
+    struct stat named, ours;
+    return ::stat(file.c_str(), &named) == 0 && ::fstat(STDOUT_FILENO, &ours) == 0 &&
+           named.st_dev == ours.st_dev && named.st_ino == ours.st_ino;
+}
+
+}  // namespace
+
 Output::Output(const std::string& file) {
-    if (file.empty() || file == "-") {
+    if (file.empty() || file == "-" || is_stdout(file)) {
         file_ = STDOUT_FILENO;
         return;
     }
     std::error_code error;
     const fs::path existing = fs::canonical(file, error);  // a link stays, what it names is replaced
     name_ = error ? fs::absolute(file).string() : existing.string();
-    if (!error && !fs::is_regular_file(existing)) {
-        problem_ =
-            fmt::format("cannot write {}: it is not a regular file; leave -o away to write to stdout", name_);
+    if (auto problem = no_place_for_file(file)) {
+        problem_ = *problem + "; leave -o away to write to stdout";
         return;
     }
     const fs::path path(name_);

@@ -10,9 +10,13 @@
 
 namespace zgoda::cli {
 
+// A sentence, if what stands at `file` can't be replaced by a file: a folder, a pipe, a device, or a link
+// that leads to nothing with a name.
+std::optional<std::string> no_place_for_file(const std::string& file);
+
 class Output {
  public:
-    explicit Output(const std::string& file);  // "" and "-": stdout
+    explicit Output(const std::string& file);  // "" and "-", or a name of what stdout is: stdout
     Output(const Output&) = delete;
     Output& operator=(const Output&) = delete;
     ~Output();

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "api/cli/output.h"
 #include "service/printable.h"
 
 namespace zgoda::cli {
@@ -13,13 +14,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Output {
+struct Target {
     std::string file;
     std::string input;  // of the same verb; "": none
     bool backup;
 };
 
-std::vector<Output> outputs_of(const Verb& verb) {
+std::vector<Target> outputs_of(const Verb& verb) {
     if (const auto* one = std::get_if<Export>(&verb)) return {{one->output, "", false}};
     if (const auto* one = std::get_if<LetterPreview>(&verb)) return {{one->output, "", false}};
     if (const auto* one = std::get_if<Import>(&verb)) return {{one->report, one->file, false}};
@@ -72,17 +73,15 @@ const char* own_file(const fs::path& file, const config::Settings& settings) {
 }  // namespace
 
 std::optional<std::string> output_problem(const Verb& verb, const config::Settings& settings) {
-    for (const Output& one : outputs_of(verb)) {
+    for (const Target& one : outputs_of(verb)) {
         if (one.file.empty() || (one.file == "-" && !one.backup)) continue;
         const std::string name = service::printable(one.file);
         if (const char* what = own_file(one.file, settings))
             return fmt::format("cannot write {}: it is {}; take another name", name, what);
-        if (!one.input.empty() && one.input != "-" && same_file(one.file, one.input))
+        if (!one.input.empty() && same_file(one.file, one.input == "-" ? "/dev/stdin" : one.input))
             return fmt::format("cannot write {}: it is the file that is to be read; take another name", name);
-        std::error_code error;
-        const fs::file_status there = fs::status(one.file, error);
-        if (one.backup && fs::exists(there) && !fs::is_regular_file(there))
-            return fmt::format("cannot write {}: it is not a regular file; take another name", name);
+        if (const auto problem = one.backup ? no_place_for_file(one.file) : std::nullopt)
+            return *problem + "; take another name";
     }
     return std::nullopt;
 }

@@ -13,6 +13,7 @@
 #include "service/ledger.h"
 #include "service/mail_pause.h"
 #include "storage/sqlite/backup.h"
+#include "storage/sqlite/migrations.h"
 #include "storage/sqlite/withdrawals_journal.h"
 
 namespace zgoda::cli {
@@ -54,6 +55,10 @@ service::Departures read_departures(const config::Settings& settings, const serv
 
 Exit restore(const Restore& options, const config::Settings& settings, const std::string& command_line,
              const Log& log) {
+    // Whose the database is, before the keys: they are the same user's.
+    const auto found = storage::find_file(sqlite_options(settings, Opener::service, log));
+    if (found && found->kind == storage::OpenProblem::Kind::wrong_owner)
+        return refuse(*found, settings, command_line);
     const auto opened_keys = open_keys(settings, true);
     if (const auto* exit = std::get_if<Exit>(&opened_keys)) return *exit;
     const auto& keys = std::get<service::Keyring>(opened_keys);

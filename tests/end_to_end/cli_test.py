@@ -210,6 +210,30 @@ class Export(CommandLine):
         self.assertEqual(done.returncode, FAILED, "a full stdout is not success")
 
 
+    def test_a_name_of_stdout_is_stdout(self):
+        """/dev/stdout is a link of this kind; renaming a file to it would leave a file there."""
+        self.zgoda.make("ukraine-daily")
+        link, appended = self.zgoda.folder / "stdout", self.zgoda.folder / "all.csv"
+        link.symlink_to("/proc/self/fd/1")
+        def run(*verb, **how):
+            return subprocess.run([str(BINARY), *verb], cwd=self.zgoda.folder, env=self.zgoda.environment(), stderr=subprocess.PIPE, **how)
+        done = run("export", "-o", str(link), stdout=subprocess.PIPE)
+        self.assertEqual((done.returncode, done.stdout[:6]), (OK, b"email,"), done.stderr)
+        appended.write_bytes(b"before\n")
+        with appended.open("ab") as out: self.assertEqual(run("export", "-o", str(link), stdout=out).returncode, OK)
+        self.assertTrue(appended.read_bytes().startswith(b"before\nemail,"))
+        people = self.zgoda.folder / "a.csv"
+        people.write_text("email\nada@example.org\n")
+        import_ = ("--newsletter", "ukraine-daily", "--basis", "b", "--unproven", "confirmed")
+        done = run("import", str(people), *import_, "--report", str(link), stdout=subprocess.PIPE)
+        self.assertEqual((done.returncode, done.stdout), (FAILED, b""), done.stderr)
+        self.assertIn(b"cannot write", done.stderr)
+        with people.open("rb") as input_:
+            done = run("import", "-", *import_, "--report", str(people), stdin=input_, stdout=subprocess.PIPE)
+        self.assertEqual(done.returncode, USAGE, done.stderr)
+        self.assertEqual(people.read_text(), "email\nada@example.org\n")
+        self.assertTrue(link.is_symlink())
+
     def test_no_output_takes_the_place_of_what_zgoda_lives_from(self):
         self.zgoda.make("ukraine-daily")
         folder = self.zgoda.folder
