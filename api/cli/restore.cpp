@@ -56,7 +56,7 @@ service::Departures read_departures(const config::Settings& settings, const serv
 Exit restore(const Restore& options, const config::Settings& settings, const std::string& command_line,
              const Log& log) {
     // Whose the database is, before the keys: they are the same user's.
-    const auto found = storage::find_file(sqlite_options(settings, Opener::service, log));
+    const auto found = storage::find_file(sqlite_options(settings, Opener::command, log));
     if (found && found->kind == storage::OpenProblem::Kind::wrong_owner)
         return refuse(*found, settings, command_line);
     const auto opened_keys = open_keys(settings, true);

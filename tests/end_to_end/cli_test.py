@@ -121,7 +121,8 @@ class Basics(CommandLine):
         nobody = ("setpriv", "--reuid", "65534", "--clear-groups")
         if subprocess.run([*nobody, str(BINARY), "--version"], cwd=self.zgoda.folder, stdout=subprocess.DEVNULL).returncode != 0:
             self.skipTest("another user can't run this build")
-        for verb in (("stats",), ("mail",), ("export",), ("backup", "x.db"), ("bounces", "-"), ("serve",), ("migrate",), ("migrate", "--check")):
+        for verb in (("stats",), ("mail",), ("export",), ("backup", "x.db"), ("bounces", "-"), ("serve",), ("migrate",), ("migrate", "--check"),
+                     ("restore", "x.db")):
             done = self.zgoda.call(*verb, before=nobody, stdin=b"")
             self.assertEqual(done.returncode, USAGE, f"{verb} {done.stderr}")
             self.assertRegex(done.stderr, rf"sudo -u root .*zgoda {' '.join(verb)}\n", verb)
@@ -131,6 +132,15 @@ class Basics(CommandLine):
 
 
 class Newsletters(CommandLine):
+    def test_always_have_a_name_in_some_language(self):
+        self.run_("migrate")
+        self.run_("newsletter", "add", "ranok", "--in", "uk", "--name", "Ранок")
+        self.assertIn("Ранок", self.run_("newsletter", "list"))
+        self.assertNotEqual(self.zgoda.call("newsletter", "edit", "ranok", "--in", "uk", "--name", "").returncode, OK)
+        self.run_("newsletter", "edit", "ranok", "--name", "Morning")
+        self.run_("newsletter", "edit", "ranok", "--in", "uk", "--name", "")
+        self.assertIn("Morning", self.run_("newsletter", "list"))
+
     def test_are_added_edited_renamed_closed_and_opened(self):
         self.run_("migrate")
         self.run_("newsletter", "add", "explaining-ukraine", "--name", "Explaining Ukraine with Kate Tsurkan")
