@@ -252,6 +252,12 @@ class Sink:
                                       str(distance_ms)], stdout=subprocess.PIPE)
             self.port = int(proxy.stdout.readline())
             self.processes.append(proxy)
+        wait_for("smtp-sink", self.answers)
+
+    def answers(self):
+        try: socket.create_connection(("127.0.0.1", self.port), 1).close()
+        except OSError: return False
+        return True
 
     def stop(self):
         for process in self.processes:
@@ -259,11 +265,20 @@ class Sink:
             process.wait()
 
 
+def couriers_alone(port, letters, connections, size):
+    """Letters a second of our couriers with letters that are ready, as smtp-source's are."""
+    done = subprocess.run([str(BINARY.parent / "mailer_tests"), "--no-skip", "-ts=courier speed"], check=True, stdout=subprocess.PIPE,
+                          text=True, env=os.environ | {"ZGODA_PORT": str(port), "ZGODA_CONNECTIONS": str(connections),
+                                                       "ZGODA_LETTERS": str(letters), "ZGODA_SIZE": str(size)})
+    return float(re.search(r"letters a second: (\d+)", done.stdout).group(1))
+
+
 def measure_letters(zgoda, port, letters, connections, label):
-    """Ours and smtp-source in turn, with letters of the same size."""
+    """Ours, our couriers alone and smtp-source in turn, with letters of the same size."""
     size = (zgoda.folder / "preview.eml").stat().st_size
-    ours, theirs, cpu = [], [], []
+    ours, alone, theirs, cpu = [], [], [], []
     for _ in range(ROUNDS):
+        alone.append(couriers_alone(port, letters, connections, size))
         start, used = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
         said = zgoda.run("mail", "--limit", str(letters), mail_connections=connections, mail_url=f"smtp://127.0.0.1:{port}")
         ours.append(letters / (time.monotonic() - start))
@@ -277,6 +292,9 @@ def measure_letters(zgoda, port, letters, connections, label):
     row(f"letters a second through {label}, {connections} connections", f"{number(median(ours))} ({median(cpu):.0f} µs CPU)")
     row(f"`smtp-source -d` through {label}, {connections} connections, {size} bytes", number(median(theirs)))
     row(f"their ratio, {label}, {connections} connections", f"{median([a / b for a, b in zip(ours, theirs)]):.2f}")
+    row(f"our couriers alone, with letters that are ready, {label}, {connections} connections", number(median(alone)))
+    row(f"their ratio to `smtp-source -d`, {label}, {connections} connections",
+        f"{median([a / b for a, b in zip(alone, theirs)]):.2f}")
 
 
 def letters_to_send(count):
