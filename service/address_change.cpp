@@ -70,7 +70,7 @@ Letter enqueue_letter(Transaction& tx, const Person& to, const std::string& loca
                       const std::string& network, bool over_budget, const Rules& rules, TimeMs now,
                       Nonces& nonces) {
     Letter letter = over_budget
-                        ? enqueue_unasked(tx, to, LetterKind::address_change, locale, rules, now, nonces)
+                        ? enqueue_over_budget(tx, to, LetterKind::address_change, locale, rules, now, nonces)
                         : enqueue(tx, to, LetterKind::address_change, locale,
                                   cause_of(rules.keys, to.abuse_key, network), rules, now, nonces);
     letter.network = network;

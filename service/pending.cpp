@@ -108,8 +108,8 @@ bool pay(Transaction& tx, const Person& person, Letter& letter, const Cause& cau
     return true;
 }
 
-Letter enqueue_unasked(Transaction& tx, const Person& person, LetterKind kind, const std::string& locale,
-                       const Rules& rules, TimeMs now, Nonces& nonces) {
+Letter enqueue_over_budget(Transaction& tx, const Person& person, LetterKind kind, const std::string& locale,
+                           const Rules& rules, TimeMs now, Nonces& nonces) {
     Letter letter;
     letter.id = tx.new_id();
     letter.person = person.id;
@@ -126,7 +126,7 @@ Letter enqueue_unasked(Transaction& tx, const Person& person, LetterKind kind, c
 
 Letter enqueue(Transaction& tx, const Person& person, LetterKind kind, const std::string& locale,
                const Cause& cause, const Rules& rules, TimeMs now, Nonces& nonces) {
-    Letter letter = enqueue_unasked(tx, person, kind, locale, rules, now, nonces);
+    Letter letter = enqueue_over_budget(tx, person, kind, locale, rules, now, nonces);
     letter.network = cause.network;
     letter.budgeted = false;
     if (!pay(tx, person, letter, cause, rules, now))
@@ -149,7 +149,7 @@ void enqueue_own(Transaction& tx, const Person& person, LetterKind kind, const s
                    one.created_at + day_ms > now && one.state != LetterState::cancelled;
         });
         if (had_one) continue;
-        Letter letter = enqueue_unasked(tx, person, kind, person.locale, rules, now, nonces);
+        Letter letter = enqueue_over_budget(tx, person, kind, person.locale, rules, now, nonces);
         letter.newsletters = {id};
         tx.add(letter);
     }

@@ -42,8 +42,8 @@ Cause cause_of(const Keyring&, const std::string& abuse_key, std::string network
 Letter enqueue(Transaction&, const Person&, LetterKind, const std::string& locale, const Cause&, const Rules&,
                TimeMs now, Nonces&);
 // A new letter that is due at once and asks no budget.
-Letter enqueue_unasked(Transaction&, const Person&, LetterKind, const std::string& locale, const Rules&,
-                       TimeMs now, Nonces&);
+Letter enqueue_over_budget(Transaction&, const Person&, LetterKind, const std::string& locale, const Rules&,
+                           TimeMs now, Nonces&);
 
 // The letters that a newsletter's own settings (`welcome`, `goodbye`) ask for: one for each of these
 // newsletters that has the text in the person's language, at most one of a kind and newsletter a day. The

@@ -146,7 +146,7 @@ void send_preference_link(Transaction& tx, const EmailAddress& address, const Cl
     if (suppressed(tx, person->addr_key, rules.keys, now)) return;
     if (tx.open_letter(person->id, LetterKind::preference_link)) return;
     Letter letter =
-        enqueue_unasked(tx, *person, LetterKind::preference_link, person->locale, rules, now, nonces);
+        enqueue_over_budget(tx, *person, LetterKind::preference_link, person->locale, rules, now, nonces);
     letter.network = network;
     tx.add(letter);
 }

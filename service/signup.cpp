@@ -458,7 +458,7 @@ Resent resend(Transaction& tx, Id person_id, std::string_view network, bool over
     }
     const std::string& locale = unanswered.front().locale;
     const Letter letter =
-        over_budget ? enqueue_unasked(tx, *person, LetterKind::confirmation, locale, rules, now, nonces)
+        over_budget ? enqueue_over_budget(tx, *person, LetterKind::confirmation, locale, rules, now, nonces)
                     : enqueue(tx, *person, LetterKind::confirmation, locale, cause, rules, now, nonces);
     tx.add(letter);
     for (Request& request : unanswered) {

@@ -83,8 +83,8 @@ TEST_SUITE("letters of each kind") {
         const Moment when = world.moment();
         run(world.store, [&](Transaction& tx) {
             Nonces nonces(when.seed);
-            tx.add(enqueue_unasked(tx, *tx.person_by_key("ada@kyiv.ua"), LetterKind::preference_link, "en",
-                                   world.rules, world.now, nonces));
+            tx.add(enqueue_over_budget(tx, *tx.person_by_key("ada@kyiv.ua"), LetterKind::preference_link,
+                                       "en", world.rules, world.now, nonces));
         });
         world.now += 5 * hour_ms;  // no mailer ran
         auto letters = world.lease_all();
@@ -213,8 +213,8 @@ TEST_SUITE("letters of each kind") {
             ada.addr_key = ada.abuse_key = ada.address = ada.envelope = "ada@lviv.ua";
             tx.update(ada);
             Nonces nonces(when.seed);
-            Letter letter =
-                enqueue_unasked(tx, ada, LetterKind::address_change, "en", world.rules, world.now, nonces);
+            Letter letter = enqueue_over_budget(tx, ada, LetterKind::address_change, "en", world.rules,
+                                                world.now, nonces);
             letter.change = change.id;
             tx.add(letter);
         });
