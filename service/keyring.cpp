@@ -207,11 +207,18 @@ std::optional<std::vector<std::uint8_t>> from_base64url(std::string_view text, s
     return out;
 }
 
+// Most of what OpenSSL takes for random bytes goes into the call, so a thread asks for many seeds at once.
 Seed random_seed() {
-    Seed seed{};
-    if (RAND_bytes(seed.data(), static_cast<int>(seed.size())) != 1) {
-        throw std::runtime_error("OpenSSL has no random bytes");
+    thread_local std::array<Seed, 64> drawn;
+    thread_local std::size_t left = 0;
+    if (left == 0) {
+        if (RAND_bytes(drawn.front().data(), static_cast<int>(sizeof drawn)) != 1)
+            throw std::runtime_error("OpenSSL has no random bytes");
+        left = drawn.size();
     }
+    Seed& next = drawn[--left];
+    const Seed seed = next;
+    OPENSSL_cleanse(next.data(), next.size());
     return seed;
 }
 

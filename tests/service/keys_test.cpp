@@ -1,8 +1,10 @@
 // Keys, signed links, tickets and the mail budget: arithmetic that promises depend on.
 #include <doctest/doctest.h>
 
+#include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 
 #include "service/budget.h"
 #include "service/keyring.h"
@@ -107,7 +109,23 @@ TEST_SUITE("a keyring") {
             CHECK(one == second.next());
             CHECK(seen.insert(one).second);
         }
-        CHECK(random_seed() != random_seed());
+    }
+
+    TEST_CASE("no seed is drawn twice, on whatever thread") {
+        std::set<Seed> seen;
+        std::mutex mutex;
+        const auto draw = [&] {
+            for (int i = 0; i < 500; ++i) {
+                const Seed one = random_seed();
+                const std::lock_guard lock(mutex);
+                CHECK(one != Seed{});
+                CHECK(seen.insert(one).second);
+            }
+        };
+        std::thread other(draw);
+        draw();
+        other.join();
+        CHECK(seen.size() == 1000);
     }
 }
 
