@@ -1,5 +1,6 @@
 #include "service/signup.h"
 
+#include <fmt/compile.h>
 #include <fmt/format.h>
 #include <unistr.h>
 
@@ -186,16 +187,17 @@ void check_wordings(Transaction& tx, const SignupForm& form, const Rules& rules,
 }
 
 std::string details_of(const Request& request, const Newsletters& newsletters) {
-    std::string wishes;
+    std::string details =
+        fmt::format(FMT_COMPILE(R"({{"request":{},"state":"{}","locale":{},"newsletters":[)"), request.id,
+                    word(request.state), json_string(request.locale));
     for (const Wish& wish : request.wishes) {
-        if (!wishes.empty()) wishes += ',';
         const Newsletter* one = newsletters.find(wish.newsletter);
-        wishes += fmt::format(R"({{"id":{},"slug":{},"wording":{}}})", wish.newsletter,
-                              json_string(one == nullptr ? "" : one->slug),
-                              wish.wording.empty() ? "null" : json_string(wish.wording));
+        fmt::format_to(std::back_inserter(details), FMT_COMPILE(R"({}{{"id":{},"slug":{},"wording":{}}})"),
+                       details.ends_with('[') ? "" : ",", wish.newsletter,
+                       json_string(one == nullptr ? "" : one->slug),
+                       wish.wording.empty() ? "null" : json_string(wish.wording));
     }
-    return fmt::format(R"({{"request":{},"state":"{}","locale":{},"newsletters":[{}]}})", request.id,
-                       word(request.state), json_string(request.locale), wishes);
+    return details + "]}";
 }
 
 // The letter that asks for (or, for somebody who has it all, answers) this request. Changes request.letter.
@@ -290,6 +292,10 @@ std::variant<Signup, Refusal> check_signup(SignupForm form, const Rules& rules) 
     if (!problems.found().empty()) {
         return Refusal{std::move(problems.found()), std::move(signup.suggestion), locale};
     }
+    signup.identity = fmt::format(R"({{"address":{},"name":{},"source":{},"form":{},"fields":)",
+                                  json_string(signup.address.address), json_string(form.name),
+                                  json_string(form.source), json_string(form.form));
+    signup.evidence = evidence_json(form.client.ip, form.client.user_agent);
     signup.form = std::move(form);
     return signup;
 }
@@ -380,25 +386,23 @@ SignupOutcome subscribe(Transaction& tx, const Signup& signup, const Rules& rule
         std::vector<Subscription> subscriptions;
         if (known) subscriptions = tx.subscriptions_of(person->id);
         std::vector<Id> already;
+        std::vector<Subscription> changed;  // or new, then without an id
         for (const Newsletter* newsletter : asked.newsletters) {
             const Subscription* one = find_subscription(subscriptions, newsletter->id);
             if (one == nullptr) {
-                Subscription fresh;
-                fresh.id = tx.new_id();
+                Subscription& fresh = changed.emplace_back();
                 fresh.person = person->id;
                 fresh.newsletter = newsletter->id;
                 fresh.signed_up_at = now;
                 fresh.source = form.source;
                 fresh.form = form.form;
-                tx.add(fresh);
             } else if (one->status == SubscriptionStatus::confirmed ||
                        one->status == SubscriptionStatus::paused) {
                 already.push_back(newsletter->id);
             } else if (one->status == SubscriptionStatus::undeliverable) {
-                Subscription again = *one;
+                Subscription& again = changed.emplace_back(*one);
                 again.status = SubscriptionStatus::pending;
                 again.signed_up_at = now;
-                tx.update(again);
             }
             // Who left stays `unsubscribed` until she proves that it is she who comes back.
         }
@@ -408,6 +412,14 @@ SignupOutcome subscribe(Transaction& tx, const Signup& signup, const Rules& rule
             attach_letter(tx, *person, known, request,
                           has_it_all ? LetterKind::already_subscribed : LetterKind::confirmation, already,
                           signup.cause, rules, now, nonces);
+        for (Subscription& one : changed) {
+            if (one.id != 0) {
+                tx.update(one);
+                continue;
+            }
+            one.id = tx.new_id();
+            tx.add(one);
+        }
     }
     tx.add(request);
 
@@ -415,11 +427,8 @@ SignupOutcome subscribe(Transaction& tx, const Signup& signup, const Rules& rule
     event.kind = EventKind::signup_requested;
     event.person = person->id;
     event.details = details_of(request, *newsletters);
-    event.identity = fmt::format(R"({{"address":{},"name":{},"fields":{},"source":{},"form":{}}})",
-                                 json_string(signup.address.address), json_string(request.name),
-                                 request.fields.empty() ? "{}" : request.fields, json_string(request.source),
-                                 json_string(request.form));
-    event.evidence = evidence_json(request.ip, request.user_agent);
+    event.identity = signup.identity + (request.fields.empty() ? "{}" : request.fields) + '}';
+    event.evidence = signup.evidence;
     record(tx, rules.keys, std::move(event), now, nonces);
     return outcome;
 }

@@ -50,6 +50,9 @@ struct Signup {
     std::optional<std::string> suggestion;
     Cause cause;                                // for this address and the client's network
     std::vector<Suppression> suppression_keys;  // of the address
+    // For the ledger, made before the turn in the store: what she typed, but for the closing values of the
+    // newsletters' own fields; and where it came from.
+    std::string identity, evidence;
 };
 
 // The checks that need no database: address, sizes, count of newsletters, source.
