@@ -40,15 +40,19 @@ void Records::undo_unit() {
     withdrawals_.resize(before_unit_.withdrawals_size);
 }
 
+void Records::end_unit() {
+    db();
+}
+
 void Records::end_group() {
     if (sequence_loaded_ && (last_id_ != stored_id_ || state_.newsletters_changed)) {
-        db_.run("UPDATE sequence SET last_id = ?1, newsletters = ?2", last_id_,
-                newsletters_version_ + (state_.newsletters_changed ? 1 : 0));
+        db().run("UPDATE sequence SET last_id = ?1, newsletters = ?2", last_id_,
+                 newsletters_version_ + (state_.newsletters_changed ? 1 : 0));
     }
     if (state_.head_changed) {
         const LedgerHead& head = *state_.head;
-        db_.run("UPDATE ledger_head SET seq = ?1, hash = ?2, key_id = ?3, seal = ?4", head.seq, head.hash,
-                head.key_id, head.seal);
+        db().run("UPDATE ledger_head SET seq = ?1, hash = ?2, key_id = ?3, seal = ?4", head.seq, head.hash,
+                 head.key_id, head.seal);
     }
 }
 
@@ -68,7 +72,8 @@ Id Records::new_id() {
 }
 
 void Records::must_have_changed(const char* what) {
-    if (db_.changes() == 0) throw std::logic_error(std::string("update of a ") + what + " that is not there");
+    if (db().changes() == 0)
+        throw std::logic_error(std::string("update of a ") + what + " that is not there");
 }
 
 // --- newsletters ----------------------------------------------------------------------------------------
@@ -87,16 +92,16 @@ std::shared_ptr<const Newsletters> Records::newsletters() {
 
 std::shared_ptr<const Newsletters> Records::load_newsletters() {
     std::vector<Newsletter> list;
-    auto row = db_.query("SELECT id, slug, open FROM newsletter ORDER BY id");
+    auto row = db().query("SELECT id, slug, open FROM newsletter ORDER BY id");
     while (row.step()) {
         Newsletter& n = list.emplace_back();
         n.id = row.integer(0);
         n.slug = row.text(1);
         n.open = row.flag(2);
-        auto alias = db_.query("SELECT slug FROM newsletter_alias WHERE newsletter = ?1 ORDER BY id", n.id);
+        auto alias = db().query("SELECT slug FROM newsletter_alias WHERE newsletter = ?1 ORDER BY id", n.id);
         while (alias.step()) n.aliases.push_back(alias.string(0));
         auto setting =
-            db_.query("SELECT key, locale, value FROM newsletter_setting WHERE newsletter = ?1", n.id);
+            db().query("SELECT key, locale, value FROM newsletter_setting WHERE newsletter = ?1", n.id);
         while (setting.step()) n.settings[{setting.string(0), setting.string(1)}] = setting.text(2);
     }
     return std::make_shared<const Newsletters>(std::move(list));
@@ -104,7 +109,7 @@ std::shared_ptr<const Newsletters> Records::load_newsletters() {
 
 void Records::add(const Newsletter& n) {
     if (newsletters()->find(n.slug)) throw std::logic_error("the slug is taken");
-    db_.run("INSERT INTO newsletter (id, slug, open) VALUES (?1, ?2, ?3)", n.id, n.slug, n.open);
+    db().run("INSERT INTO newsletter (id, slug, open) VALUES (?1, ?2, ?3)", n.id, n.slug, n.open);
     write_names(n);
 }
 
@@ -115,33 +120,33 @@ void Records::update(const Newsletter& n) {
             throw std::logic_error("the slug is taken");
         }
     }
-    db_.run("UPDATE newsletter SET slug = ?2, open = ?3 WHERE id = ?1", n.id, n.slug, n.open);
+    db().run("UPDATE newsletter SET slug = ?2, open = ?3 WHERE id = ?1", n.id, n.slug, n.open);
     must_have_changed("newsletter");
-    db_.run("DELETE FROM newsletter_alias WHERE newsletter = ?1", n.id);
-    db_.run("DELETE FROM newsletter_setting WHERE newsletter = ?1", n.id);
+    db().run("DELETE FROM newsletter_alias WHERE newsletter = ?1", n.id);
+    db().run("DELETE FROM newsletter_setting WHERE newsletter = ?1", n.id);
     write_names(n);
 }
 
 void Records::write_names(const Newsletter& n) {
     for (const auto& alias : n.aliases) {
-        db_.run("INSERT INTO newsletter_alias (newsletter, slug) VALUES (?1, ?2)", n.id, alias);
+        db().run("INSERT INTO newsletter_alias (newsletter, slug) VALUES (?1, ?2)", n.id, alias);
     }
     for (const auto& [name, value] : n.settings) {
-        db_.run("INSERT INTO newsletter_setting (newsletter, key, locale, value) VALUES (?1, ?2, ?3, ?4)",
-                n.id, name.first, name.second, value);
+        db().run("INSERT INTO newsletter_setting (newsletter, key, locale, value) VALUES (?1, ?2, ?3, ?4)",
+                 n.id, name.first, name.second, value);
     }
     state_.newsletters_changed = true;
     state_.newsletters.reset();
 }
 
 std::optional<Wording> Records::wording(std::string_view id) {
-    auto row = db_.query("SELECT newsletter, locale, text, privacy_url FROM wording WHERE id = ?1", id);
+    auto row = db().query("SELECT newsletter, locale, text, privacy_url FROM wording WHERE id = ?1", id);
     if (!row.step()) return std::nullopt;
     return Wording{std::string(id), row.integer(0), row.string(1), row.string(2), row.string(3)};
 }
 
 void Records::keep(const Wording& w) {
-    db_.run(
+    db().run(
         "INSERT INTO wording (id, newsletter, locale, text, privacy_url) VALUES (?1, ?2, ?3, ?4, ?5) "
         "ON CONFLICT DO NOTHING",
         w.id, w.newsletter, w.locale, w.text, w.privacy_url);

@@ -1,8 +1,8 @@
 // The records of service/ as rows of SQLite: every query and every change that a unit of work can ask for.
 //
 // Belongs to one connection and its thread. The owner brackets it: begin_view() after BEGIN, end_group()
-// before COMMIT, begin_unit() and undo_unit() beside a unit's savepoint. Between them it keeps what every
-// unit needs (the next id, the ledger's head) in memory and writes it once a group.
+// before COMMIT, end_unit() after each unit, begin_unit() and undo_unit() beside a unit's savepoint. Between
+// them it keeps what every unit needs (the next id, the ledger's head) in memory and writes it once a group.
 //
 // records.cpp has the bracket and the newsletters; records_people, records_ledger, records_outbox and
 // records_desk have the rest.
@@ -40,6 +40,7 @@ class Records final : public service::Transaction {
     void begin_view();
     void begin_unit();
     void undo_unit();
+    void end_unit();
     void end_group();
 
     // Lines for the withdrawals journal, of the units since begin_view() that were not undone.
@@ -158,10 +159,13 @@ class Records final : public service::Transaction {
         bool newsletters_changed = false;
         std::shared_ptr<const service::Newsletters> newsletters;
         std::size_t withdrawals_size = 0;
-        struct Newest {  // who came last, and what stands in her row as her budget
+        struct Newest {  // who came last, and what stands (or will stand) in her row as her budget
             service::Id id;
             std::string addr_key;
             std::vector<std::uint8_t> budget;
+            // Her row is written when anything else is asked of the database: by then her first letter has
+            // been paid for, as a rule, and the row does not have to be changed at once.
+            std::optional<service::Person> unwritten;
         };
         std::optional<Newest> newest;
     };
@@ -170,8 +174,15 @@ class Records final : public service::Transaction {
     std::shared_ptr<const service::Newsletters> load_newsletters();
     void write_names(const service::Newsletter&);
     void must_have_changed(const char* what);
-    void adopt_budget(service::Id person, const std::string& addr_key);
+    std::vector<std::uint8_t> take_budget(const std::string& addr_key);
     void give_budget(service::Id person, const std::vector<std::uint8_t>& bytes);
+
+    // For every statement but those that look past the newest person.
+    Connection& db() {
+        if (state_.newest && state_.newest->unwritten) write_newest();
+        return db_;
+    }
+    void write_newest();
 
     Connection& db_;
     NewslettersCache& cache_;

@@ -111,7 +111,7 @@ AdminToken read_token(const Query& row) {
 
 std::vector<AdminAct> Records::admin_acts(Id before, std::size_t limit) {
     std::vector<AdminAct> acts;
-    auto row = db_.query(
+    auto row = db().query(
         "SELECT id, at, who, what, details FROM admin_act WHERE ?1 = 0 OR id < ?1 ORDER BY id DESC LIMIT ?2",
         before, number(limit));
     while (row.step()) {
@@ -121,18 +121,18 @@ std::vector<AdminAct> Records::admin_acts(Id before, std::size_t limit) {
 }
 
 void Records::add(const AdminAct& a) {
-    db_.run("INSERT INTO admin_act (id, at, who, what, details) VALUES (?1, ?2, ?3, ?4, ?5)", a.id, a.at,
-            a.who, a.what, a.details);
+    db().run("INSERT INTO admin_act (id, at, who, what, details) VALUES (?1, ?2, ?3, ?4, ?5)", a.id, a.at,
+             a.who, a.what, a.details);
 }
 
 std::vector<AdminToken> Records::admin_tokens() {
     static const std::string sql = "SELECT " + token_columns + " FROM admin_token ORDER BY id";
-    return all(db_.query(sql.c_str()), read_token);
+    return all(db().query(sql.c_str()), read_token);
 }
 
 std::optional<AdminToken> Records::admin_token(const Digest& digest) {
     static const std::string sql = "SELECT " + token_columns + " FROM admin_token WHERE digest = ?1";
-    return first(db_.query(sql.c_str(), digest), read_token);
+    return first(db().query(sql.c_str(), digest), read_token);
 }
 
 void Records::add(const AdminToken& token) {
@@ -140,7 +140,7 @@ void Records::add(const AdminToken& token) {
     for (const TokenScope scope : token.scopes) scopes.append(scopes.empty() ? "" : " ").append(word(scope));
     for (const std::string& network : token.networks)
         networks.append(networks.empty() ? "" : " ").append(network);
-    db_.run(
+    db().run(
         "INSERT INTO admin_token (id, name, digest, scopes, networks, created_at, expires_at, revoked_at, "
         "last_used_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         token.id, token.name, token.digest, scopes, networks, token.created_at, token.expires_at,
@@ -148,33 +148,33 @@ void Records::add(const AdminToken& token) {
 }
 
 void Records::update(const AdminToken& token) {
-    db_.run("UPDATE admin_token SET revoked_at = ?2, last_used_at = ?3 WHERE id = ?1", token.id,
-            token.revoked_at, token.last_used_at);
+    db().run("UPDATE admin_token SET revoked_at = ?2, last_used_at = ?3 WHERE id = ?1", token.id,
+             token.revoked_at, token.last_used_at);
 }
 
 // --- imports --------------------------------------------------------------------------------------------
 
 std::optional<ImportBatch> Records::import_batch(Id id) {
     static const std::string sql = "SELECT " + batch_columns + " FROM import_batch WHERE id = ?1";
-    return first(db_.query(sql.c_str(), id), read_batch);
+    return first(db().query(sql.c_str(), id), read_batch);
 }
 
 std::vector<ImportBatch> Records::import_batches() {
     static const std::string sql = "SELECT " + batch_columns + " FROM import_batch ORDER BY id";
-    return all(db_.query(sql.c_str()), read_batch);
+    return all(db().query(sql.c_str()), read_batch);
 }
 
 std::vector<ImportEntry> Records::import_entries(Id batch, std::size_t limit) {
-    return all(db_.query("SELECT batch, row, person, changes FROM import_entry WHERE batch = ?1 "
-                         "ORDER BY row DESC LIMIT ?2",
-                         batch, number(limit)),
+    return all(db().query("SELECT batch, row, person, changes FROM import_entry WHERE batch = ?1 "
+                          "ORDER BY row DESC LIMIT ?2",
+                          batch, number(limit)),
                read_entry);
 }
 
 std::vector<ImportEntry> Records::import_entries_of(Id person) {
-    return all(db_.query("SELECT batch, row, person, changes FROM import_entry WHERE person = ?1 "
-                         "ORDER BY batch, row",
-                         person),
+    return all(db().query("SELECT batch, row, person, changes FROM import_entry WHERE person = ?1 "
+                          "ORDER BY batch, row",
+                          person),
                read_entry);
 }
 
@@ -182,13 +182,13 @@ void Records::add(const ImportBatch& b) {
     static const std::string sql = "INSERT INTO import_batch (" + batch_columns +
                                    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
                                    "?15, ?16)";
-    db_.run(sql.c_str(), b.id, b.name, b.digest, number(b.state), b.format, b.basis, b.started_at,
-            b.changed_at, b.position, b.imported, b.merged, b.unchanged, b.refused, b.restored, b.kept,
-            write_counts(scratch_, b.whys));
+    db().run(sql.c_str(), b.id, b.name, b.digest, number(b.state), b.format, b.basis, b.started_at,
+             b.changed_at, b.position, b.imported, b.merged, b.unchanged, b.refused, b.restored, b.kept,
+             write_counts(scratch_, b.whys));
 }
 
 void Records::update(const ImportBatch& b) {
-    db_.run(
+    db().run(
         "UPDATE import_batch SET state = ?2, changed_at = ?3, position = ?4, imported = ?5, merged = ?6, "
         "unchanged = ?7, refused = ?8, restored = ?9, kept = ?10, whys = ?11 WHERE id = ?1",
         b.id, number(b.state), b.changed_at, b.position, b.imported, b.merged, b.unchanged, b.refused,
@@ -197,25 +197,25 @@ void Records::update(const ImportBatch& b) {
 }
 
 void Records::add(const ImportEntry& e) {
-    db_.run("INSERT INTO import_entry (batch, row, person, changes) VALUES (?1, ?2, ?3, ?4)", e.batch, e.row,
-            e.person, e.changes);
+    db().run("INSERT INTO import_entry (batch, row, person, changes) VALUES (?1, ?2, ?3, ?4)", e.batch, e.row,
+             e.person, e.changes);
 }
 
 void Records::update(const ImportEntry& e) {
-    db_.run("UPDATE import_entry SET changes = ?3 WHERE batch = ?1 AND row = ?2", e.batch, e.row, e.changes);
+    db().run("UPDATE import_entry SET changes = ?3 WHERE batch = ?1 AND row = ?2", e.batch, e.row, e.changes);
     must_have_changed("row of an import");
 }
 
 void Records::remove(const ImportEntry& e) {
-    db_.run("DELETE FROM import_entry WHERE batch = ?1 AND row = ?2", e.batch, e.row);
+    db().run("DELETE FROM import_entry WHERE batch = ?1 AND row = ?2", e.batch, e.row);
 }
 
 std::size_t Records::forget_import_entries(Id batch, std::size_t limit) {
-    db_.run(
+    db().run(
         "DELETE FROM import_entry WHERE batch = ?1 AND row IN (SELECT row FROM import_entry WHERE batch = ?1 "
         "ORDER BY row LIMIT ?2)",
         batch, number(limit));
-    return static_cast<std::size_t>(db_.changes());
+    return static_cast<std::size_t>(db().changes());
 }
 
 // --- export ---------------------------------------------------------------------------------------------
@@ -229,8 +229,8 @@ std::size_t Records::export_rows(const ExportFilter& filter, Id after, std::size
         "s.form, s.fields, ifnull(p.address, p.addr_key), p.name, p.locale FROM subscription s CROSS JOIN "
         "person p ON p.id = s.person WHERE s.id > ?5 AND " +
         export_filter + " ORDER BY s.id LIMIT ?6";
-    auto row = db_.query(sql.c_str(), filter.newsletter, status_number(filter), filter.changed_since,
-                         filter.locale, after, number(limit));
+    auto row = db().query(sql.c_str(), filter.newsletter, status_number(filter), filter.changed_since,
+                          filter.locale, after, number(limit));
     std::size_t count = 0;
     for (; row.step(); ++count) {
         ExportRow out;
@@ -254,8 +254,8 @@ std::size_t Records::export_rows(const ExportFilter& filter, Id after, std::size
 std::int64_t Records::count_export_rows(const ExportFilter& filter) {
     static const std::string sql =
         "SELECT count(*) FROM subscription s CROSS JOIN person p ON p.id = s.person WHERE " + export_filter;
-    auto row =
-        db_.query(sql.c_str(), filter.newsletter, status_number(filter), filter.changed_since, filter.locale);
+    auto row = db().query(sql.c_str(), filter.newsletter, status_number(filter), filter.changed_since,
+                          filter.locale);
     return row.step() ? row.integer(0) : 0;
 }
 

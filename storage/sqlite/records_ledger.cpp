@@ -36,7 +36,7 @@ Event read_event(const Query& row) {
 
 LedgerHead Records::ledger_head() {
     if (!state_.head) {
-        auto row = db_.query("SELECT seq, hash, key_id, seal FROM ledger_head");
+        auto row = db().query("SELECT seq, hash, key_id, seal FROM ledger_head");
         if (!row.step()) throw StorageError("the database has lost the head of its ledger");
         state_.head = LedgerHead{row.integer(0), row.bytes<32>(1), row.small(2), row.bytes<32>(3)};
     }
@@ -53,9 +53,9 @@ void Records::append(const Event& e, const LedgerHead& head) {
     const Text evidence = e.evidence_nonce ? Text(e.evidence) : std::nullopt;
     static const std::string sql = "INSERT INTO ledger (" + event_columns +
                                    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
-    db_.run(sql.c_str(), e.seq, e.at, number(e.kind), e.person, e.details, e.identity_commitment,
-            e.evidence_commitment, e.previous, e.hash, e.identity_nonce, identity, e.evidence_nonce,
-            evidence);
+    db().run(sql.c_str(), e.seq, e.at, number(e.kind), e.person, e.details, e.identity_commitment,
+             e.evidence_commitment, e.previous, e.hash, e.identity_nonce, identity, e.evidence_nonce,
+             evidence);
     state_.head = head;
     state_.head_changed = true;
 }
@@ -63,12 +63,12 @@ void Records::append(const Event& e, const LedgerHead& head) {
 std::vector<Event> Records::events(std::int64_t after_seq, std::size_t limit) {
     static const std::string sql =
         "SELECT " + event_columns + " FROM ledger WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-    return all(db_.query(sql.c_str(), after_seq, number(limit)), read_event);
+    return all(db().query(sql.c_str(), after_seq, number(limit)), read_event);
 }
 
 std::vector<Event> Records::events_of(Id person) {
     static const std::string sql = "SELECT " + event_columns + " FROM ledger WHERE person = ?1 ORDER BY seq";
-    return all(db_.query(sql.c_str(), person), read_event);
+    return all(db().query(sql.c_str(), person), read_event);
 }
 
 void Records::journal_withdrawal(std::string_view line) {
@@ -80,14 +80,14 @@ void Records::journal_withdrawal(std::string_view line) {
 std::vector<std::int64_t> Records::events_with_evidence(TimeMs before, std::int64_t after_seq,
                                                         std::size_t limit) {
     return all<Id>(
-        db_.query("SELECT seq FROM ledger WHERE seq > ?2 AND at < ?1 AND evidence_nonce IS NOT NULL "
-                  "ORDER BY seq LIMIT ?3",
-                  before, after_seq, number(limit)),
+        db().query("SELECT seq FROM ledger WHERE seq > ?2 AND at < ?1 AND evidence_nonce IS NOT NULL "
+                   "ORDER BY seq LIMIT ?3",
+                   before, after_seq, number(limit)),
         read_id);
 }
 
 void Records::forget_evidence(std::int64_t event) {
-    db_.run("UPDATE ledger SET evidence_nonce = NULL, evidence = NULL WHERE seq = ?1", event);
+    db().run("UPDATE ledger SET evidence_nonce = NULL, evidence = NULL WHERE seq = ?1", event);
 }
 
 }  // namespace zgoda::storage

@@ -1,6 +1,7 @@
 #include "storage/sqlite/records.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "storage/sqlite/rows.h"
 
@@ -48,6 +49,10 @@ std::uint64_t read_word(const std::uint8_t* bytes) {
 // Most people's keys and addresses are the same text; it is kept once.
 std::optional<std::string_view> unless_same(const std::string& text, const std::string& key) {
     return text == key ? std::nullopt : std::optional<std::string_view>(text);
+}
+
+std::optional<std::span<const std::uint8_t>> unless_empty(const std::vector<std::uint8_t>& bytes) {
+    return bytes.empty() ? std::nullopt : std::optional(std::span(bytes));
 }
 
 // The columns of each record, in the order in which its reader takes them.
@@ -157,61 +162,68 @@ bool is_address(std::string_view key) {
 
 std::optional<Person> Records::person(Id id) {
     static const std::string sql = "SELECT " + person_columns + " FROM person WHERE id = ?1";
-    return first(db_.query(sql.c_str(), id), read_person);
+    return first(db().query(sql.c_str(), id), read_person);
 }
 
 std::optional<Person> Records::person_by_key(std::string_view key) {
     static const std::string sql = "SELECT " + person_columns + " FROM person WHERE addr_key = ?1";
-    return first(db_.query(sql.c_str(), key), read_person);
+    return first(db().query(sql.c_str(), key), read_person);
 }
 
 void Records::add(const Person& p) {
-    static const std::string sql =
-        "INSERT INTO person (" + person_columns + ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    end_unit();
+    state_.newest = State::Newest{p.id, p.addr_key, take_budget(p.addr_key), p};
+}
+
+void Records::write_newest() {
+    const Person p = *std::exchange(state_.newest->unwritten, std::nullopt);
+    static const std::string sql = "INSERT INTO person (" + person_columns +
+                                   ", budget) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
     db_.run(sql.c_str(), p.id, p.addr_key, unless_same(p.abuse_key, p.addr_key),
             unless_same(p.address, p.addr_key), unless_same(p.envelope, p.addr_key), p.needs_smtputf8, p.name,
-            p.locale, p.created_at, p.proven_at, p.generation);
-    adopt_budget(p.id, p.addr_key);
+            p.locale, p.created_at, p.proven_at, p.generation, unless_empty(state_.newest->budget));
 }
 
 void Records::update(const Person& p) {
-    db_.run(
+    db().run(
         "UPDATE subscription SET changed_at = ?5 WHERE person = ?1 AND EXISTS (SELECT 1 FROM person WHERE id "
         "= ?1 AND (name <> ?2 OR locale <> ?3 OR ifnull(address, addr_key) <> ?4))",
         p.id, p.name, p.locale, p.address, clock_now());
-    // Apart from addr_key, whose index would be written even if the key stays as it is.
-    db_.run(
+    // Apart from addr_key: its index would be written even if it stays as it is.
+    db().run(
         "UPDATE person SET abuse_key = ?2, address = ?3, envelope = ?4, needs_smtputf8 = ?5, name = ?6, "
         "locale = ?7, created_at = ?8, proven_at = ?9, generation = ?10 WHERE id = ?1",
         p.id, unless_same(p.abuse_key, p.addr_key), unless_same(p.address, p.addr_key),
         unless_same(p.envelope, p.addr_key), p.needs_smtputf8, p.name, p.locale, p.created_at, p.proven_at,
         p.generation);
     must_have_changed("person");
-    db_.run("UPDATE person SET addr_key = ?2, budget = NULL WHERE id = ?1 AND addr_key <> ?2", p.id,
-            p.addr_key);
-    if (db_.changes() > 0) adopt_budget(p.id, p.addr_key);
+    db().run("UPDATE person SET addr_key = ?2, budget = NULL WHERE id = ?1 AND addr_key <> ?2", p.id,
+             p.addr_key);
+    if (db().changes() == 0) return;
+    state_.newest = State::Newest{p.id, p.addr_key, take_budget(p.addr_key), {}};
+    give_budget(p.id, state_.newest->budget);
 }
 
 void Records::erase_person(Id id) {
     erased_ = true;
     state_.newest.reset();
-    db_.run(
+    db().run(
         "DELETE FROM wrong_code WHERE letter IN (SELECT id FROM letter WHERE person = ?1 UNION ALL SELECT "
         "-id "
         "FROM request WHERE person = ?1)",
         id);
-    db_.run("DELETE FROM address_change WHERE person = ?1", id);
-    db_.run("DELETE FROM bounce_score WHERE person = ?1", id);
-    db_.run("DELETE FROM request WHERE person = ?1", id);
-    db_.run("DELETE FROM import_entry WHERE person = ?1", id);
-    db_.run("DELETE FROM letter WHERE person = ?1", id);
-    db_.run("DELETE FROM subscription WHERE person = ?1", id);
-    db_.run(
+    db().run("DELETE FROM address_change WHERE person = ?1", id);
+    db().run("DELETE FROM bounce_score WHERE person = ?1", id);
+    db().run("DELETE FROM request WHERE person = ?1", id);
+    db().run("DELETE FROM import_entry WHERE person = ?1", id);
+    db().run("DELETE FROM letter WHERE person = ?1", id);
+    db().run("DELETE FROM subscription WHERE person = ?1", id);
+    db().run(
         "DELETE FROM budget WHERE abuse_key = (SELECT coalesce(abuse_key, addr_key) FROM person WHERE id = "
         "?1)",
         id);
-    db_.run("DELETE FROM person WHERE id = ?1", id);
-    db_.run(
+    db().run("DELETE FROM person WHERE id = ?1", id);
+    db().run(
         "UPDATE ledger SET identity_nonce = NULL, identity = NULL, evidence_nonce = NULL, evidence = NULL "
         "WHERE person = ?1",
         id);
@@ -220,26 +232,26 @@ void Records::erase_person(Id id) {
 std::vector<Person> Records::people(Id after, std::size_t limit) {
     static const std::string sql =
         "SELECT " + person_columns + " FROM person WHERE id > ?1 ORDER BY id LIMIT ?2";
-    return all(db_.query(sql.c_str(), after, number(limit)), read_person);
+    return all(db().query(sql.c_str(), after, number(limit)), read_person);
 }
 
 std::vector<Id> Records::unproven_people(TimeMs created_before, Id after, std::size_t limit) {
     return all<Id>(
-        db_.query("SELECT id FROM person p WHERE id > ?2 AND proven_at IS NULL AND created_at < ?1 "
-                  "AND NOT EXISTS (SELECT 1 FROM subscription s WHERE s.person = p.id AND s.status "
-                  "NOT IN (0, 4)) ORDER BY id LIMIT ?3",
-                  created_before, after, number(limit)),
+        db().query("SELECT id FROM person p WHERE id > ?2 AND proven_at IS NULL AND created_at < ?1 "
+                   "AND NOT EXISTS (SELECT 1 FROM subscription s WHERE s.person = p.id AND s.status "
+                   "NOT IN (0, 4)) ORDER BY id LIMIT ?3",
+                   created_before, after, number(limit)),
         read_id);
 }
 
 BounceScore Records::bounce_score(Id person) {
-    auto row = db_.query("SELECT points, scored_at, struck_at FROM bounce_score WHERE person = ?1", person);
+    auto row = db().query("SELECT points, scored_at, struck_at FROM bounce_score WHERE person = ?1", person);
     return row.step() ? BounceScore{person, row.small(0), row.integer(1), row.integer(2)}
                       : BounceScore{person, 0, 0, 0};
 }
 
 void Records::set_bounce_score(const BounceScore& score) {
-    db_.run(
+    db().run(
         "INSERT INTO bounce_score (person, points, scored_at, struck_at) VALUES (?1, ?2, ?3, ?4) "
         "ON CONFLICT DO UPDATE SET points = excluded.points, scored_at = excluded.scored_at, "
         "struck_at = excluded.struck_at",
@@ -250,28 +262,28 @@ void Records::set_bounce_score(const BounceScore& score) {
 
 std::optional<Subscription> Records::subscription(Id id) {
     static const std::string sql = "SELECT " + subscription_columns + " FROM subscription WHERE id = ?1";
-    return first(db_.query(sql.c_str(), id), read_subscription);
+    return first(db().query(sql.c_str(), id), read_subscription);
 }
 
 std::vector<Subscription> Records::subscriptions_of(Id person) {
     static const std::string sql =
         "SELECT " + subscription_columns + " FROM subscription WHERE person = ?1 ORDER BY id";
-    return all(db_.query(sql.c_str(), person), read_subscription);
+    return all(db().query(sql.c_str(), person), read_subscription);
 }
 
 void Records::add(const Subscription& s) {
     static const std::string sql = "INSERT INTO subscription (" + subscription_columns +
                                    ", changed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-    db_.run(sql.c_str(), s.id, s.person, s.newsletter, number(s.status), s.signed_up_at, s.confirmed_at,
-            s.unsubscribed_at, s.paused_until, s.source, s.form, s.fields, clock_now());
+    db().run(sql.c_str(), s.id, s.person, s.newsletter, number(s.status), s.signed_up_at, s.confirmed_at,
+             s.unsubscribed_at, s.paused_until, s.source, s.form, s.fields, clock_now());
 }
 
 void Records::remove(const Subscription& s) {
-    db_.run("DELETE FROM subscription WHERE id = ?1", s.id);
+    db().run("DELETE FROM subscription WHERE id = ?1", s.id);
 }
 
 void Records::update(const Subscription& s) {
-    db_.run(
+    db().run(
         "UPDATE subscription SET status = ?2, signed_up_at = ?3, confirmed_at = ?4, unsubscribed_at = ?5, "
         "paused_until = ?6, source = ?7, form = ?8, fields = ?9, changed_at = ?10 WHERE id = ?1",
         s.id, number(s.status), s.signed_up_at, s.confirmed_at, s.unsubscribed_at, s.paused_until, s.source,
@@ -283,34 +295,34 @@ std::vector<Subscription> Records::ended_pauses(TimeMs now, std::size_t limit) {
     static const std::string sql =
         "SELECT " + subscription_columns +
         " FROM subscription WHERE status = 2 AND paused_until <= ?1 ORDER BY paused_until, id LIMIT ?2";
-    return all(db_.query(sql.c_str(), now, number(limit)), read_subscription);
+    return all(db().query(sql.c_str(), now, number(limit)), read_subscription);
 }
 
 // --- changes of address ---------------------------------------------------------------------------------
 
 std::optional<AddressChange> Records::address_change(Id id) {
     static const std::string sql = "SELECT " + change_columns + " FROM address_change WHERE id = ?1";
-    return first(db_.query(sql.c_str(), id), read_change);
+    return first(db().query(sql.c_str(), id), read_change);
 }
 
 std::vector<AddressChange> Records::address_changes_of(Id person) {
     static const std::string sql =
         "SELECT " + change_columns + " FROM address_change WHERE person = ?1 ORDER BY id";
-    return all(db_.query(sql.c_str(), person), read_change);
+    return all(db().query(sql.c_str(), person), read_change);
 }
 
 void Records::add(const AddressChange& c) {
     static const std::string sql = "INSERT INTO address_change (" + change_columns +
                                    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
                                    "?15, ?16, ?17, ?18, ?19)";
-    db_.run(sql.c_str(), c.id, c.person, c.asked_at, c.done_at, c.ended_at, c.from.addr_key, c.from.abuse_key,
-            c.from.address, c.from.envelope, c.from.needs_smtputf8, c.from.letter, c.from.confirmed_at,
-            c.to.addr_key, c.to.abuse_key, c.to.address, c.to.envelope, c.to.needs_smtputf8, c.to.letter,
-            c.to.confirmed_at);
+    db().run(sql.c_str(), c.id, c.person, c.asked_at, c.done_at, c.ended_at, c.from.addr_key,
+             c.from.abuse_key, c.from.address, c.from.envelope, c.from.needs_smtputf8, c.from.letter,
+             c.from.confirmed_at, c.to.addr_key, c.to.abuse_key, c.to.address, c.to.envelope,
+             c.to.needs_smtputf8, c.to.letter, c.to.confirmed_at);
 }
 
 void Records::update(const AddressChange& c) {
-    db_.run(
+    db().run(
         "UPDATE address_change SET done_at = ?2, ended_at = ?3, from_letter = ?4, from_confirmed_at = ?5, "
         "to_letter = ?6, to_confirmed_at = ?7 WHERE id = ?1",
         c.id, c.done_at, c.ended_at, c.from.letter, c.from.confirmed_at, c.to.letter, c.to.confirmed_at);
@@ -322,27 +334,28 @@ void Records::update(const AddressChange& c) {
 std::vector<Request> Records::requests_of(Id person) {
     static const std::string sql =
         "SELECT " + request_columns + " FROM request WHERE person = ?1 ORDER BY id";
-    return all(db_.query(sql.c_str(), person), read_request);
+    return all(db().query(sql.c_str(), person), read_request);
 }
 
 std::vector<Request> Records::waiting_requests(TimeMs asked_before, std::size_t limit) {
     static const std::string sql =
         "SELECT " + request_columns +
         " FROM request WHERE letter IS NULL AND state = 0 AND asked_at < ?1 ORDER BY asked_at, id LIMIT ?2";
-    return all(db_.query(sql.c_str(), asked_before, number(limit)), read_request);
+    return all(db().query(sql.c_str(), asked_before, number(limit)), read_request);
 }
 
 void Records::add(const Request& r) {
     static const std::string sql =
         "INSERT INTO request (" + request_columns +
         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
-    db_.run(sql.c_str(), r.id, r.person, number(r.state), r.asked_at, write_wishes(scratch_, r.wishes),
-            r.locale, r.name, r.fields, r.source, r.form, r.ip, r.user_agent, r.network, r.browser, r.letter);
+    db().run(sql.c_str(), r.id, r.person, number(r.state), r.asked_at, write_wishes(scratch_, r.wishes),
+             r.locale, r.name, r.fields, r.source, r.form, r.ip, r.user_agent, r.network, r.browser,
+             r.letter);
 }
 
 void Records::update(const Request& r) {
-    db_.run("UPDATE request SET state = ?3, letter = ?4 WHERE person = ?1 AND id = ?2", r.person, r.id,
-            number(r.state), r.letter);
+    db().run("UPDATE request SET state = ?3, letter = ?4 WHERE person = ?1 AND id = ?2", r.person, r.id,
+             number(r.state), r.letter);
     must_have_changed("request");
 }
 
@@ -352,12 +365,12 @@ std::vector<Request> Records::requests_with_evidence(TimeMs asked_before, Id aft
                                    " FROM request WHERE (person, id) > (?2, ?3) AND asked_at < ?1 AND (ip <> "
                                    "network OR user_agent <> '' "
                                    "OR browser <> '') ORDER BY person, id LIMIT ?4";
-    return all(db_.query(sql.c_str(), asked_before, after_person, after_id, number(limit)), read_request);
+    return all(db().query(sql.c_str(), asked_before, after_person, after_id, number(limit)), read_request);
 }
 
 void Records::forget_evidence(const Request& r) {
-    db_.run("UPDATE request SET ip = network, user_agent = '', browser = '' WHERE person = ?1 AND id = ?2",
-            r.person, r.id);
+    db().run("UPDATE request SET ip = network, user_agent = '', browser = '' WHERE person = ?1 AND id = ?2",
+             r.person, r.id);
 }
 
 // --- suppressions and budget ----------------------------------------------------------------------------
@@ -365,7 +378,7 @@ void Records::forget_evidence(const Request& r) {
 std::vector<Suppression> Records::suppressions(const Digest& key) {
     std::vector<Suppression> found;
     // Not ORDER BY at: it makes a sorter each time, and hardly anybody is suppressed.
-    auto row = db_.query("SELECT key_id, reason, at FROM suppression WHERE key = ?1 ORDER BY reason", key);
+    auto row = db().query("SELECT key_id, reason, at FROM suppression WHERE key = ?1 ORDER BY reason", key);
     while (row.step()) {
         found.push_back({key, row.small(0), static_cast<SuppressionReason>(row.small(1)), row.integer(2)});
     }
@@ -375,19 +388,19 @@ std::vector<Suppression> Records::suppressions(const Digest& key) {
 }
 
 void Records::add(const Suppression& s) {
-    db_.run(
+    db().run(
         "INSERT INTO suppression (key, reason, key_id, at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
         s.key, number(s.reason), s.key_id, s.at);
 }
 
 void Records::remove(const Suppression& s) {
-    db_.run("DELETE FROM suppression WHERE key = ?1 AND reason = ?2", s.key, number(s.reason));
+    db().run("DELETE FROM suppression WHERE key = ?1 AND reason = ?2", s.key, number(s.reason));
 }
 
 std::vector<Suppression> Records::all_suppressions(const Suppression* after, std::size_t limit) {
     static constexpr Digest none{};
     std::vector<Suppression> found;
-    auto row = db_.query(
+    auto row = db().query(
         "SELECT key, key_id, reason, at FROM suppression WHERE (key, reason) > (?1, ?2) ORDER BY key, reason "
         "LIMIT ?3",
         after ? after->key : none, after ? number(after->reason) : -1, number(limit));
@@ -432,49 +445,46 @@ void Records::set_budget(std::string_view abuse_key, std::span<const BudgetEntry
         append_word(bytes, entry.network);
     }
     if (state_.newest && state_.newest->addr_key == abuse_key) {
-        give_budget(state_.newest->id, bytes);
+        if (!state_.newest->unwritten) give_budget(state_.newest->id, bytes);
         state_.newest->budget = std::move(bytes);
         return;
     }
     if (entries.empty()) {
-        db_.run("UPDATE person SET budget = NULL WHERE addr_key = ?1 AND budget IS NOT NULL", abuse_key);
-        db_.run("DELETE FROM budget WHERE abuse_key = ?1", abuse_key);
+        db().run("UPDATE person SET budget = NULL WHERE addr_key = ?1 AND budget IS NOT NULL", abuse_key);
+        db().run("DELETE FROM budget WHERE abuse_key = ?1", abuse_key);
         return;
     }
     if (is_address(abuse_key)) {
-        db_.run("UPDATE person SET budget = ?2 WHERE addr_key = ?1", abuse_key, bytes);
-        if (db_.changes() > 0) return;
+        db().run("UPDATE person SET budget = ?2 WHERE addr_key = ?1", abuse_key, bytes);
+        if (db().changes() > 0) return;
     }
-    db_.run(
+    db().run(
         "INSERT INTO budget (abuse_key, entries) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET entries = "
         "excluded.entries",
         abuse_key, bytes);
 }
 
 void Records::give_budget(Id person, const std::vector<std::uint8_t>& bytes) {
-    const std::optional<std::span<const std::uint8_t>> some =
-        bytes.empty() ? std::nullopt : std::optional(std::span(bytes));
-    db_.run("UPDATE person SET budget = ?2 WHERE id = ?1", person, some);
+    db().run("UPDATE person SET budget = ?2 WHERE id = ?1", person, unless_empty(bytes));
 }
 
 // Somebody has this address now: what was counted under it is hers.
-void Records::adopt_budget(Id person, const std::string& addr_key) {
-    state_.newest = State::Newest{person, addr_key, {}};
-    std::vector<std::uint8_t>& hers = state_.newest->budget;
+std::vector<std::uint8_t> Records::take_budget(const std::string& addr_key) {
+    std::vector<std::uint8_t> hers;
     {
         auto row = db_.query("SELECT entries FROM budget WHERE abuse_key = ?1", addr_key);
-        if (!row.step()) return;
+        if (!row.step()) return hers;
         const auto bytes = row.blob(0);
         hers.assign(bytes.begin(), bytes.end());
     }
-    give_budget(person, hers);
     db_.run("DELETE FROM budget WHERE abuse_key = ?1", addr_key);
+    return hers;
 }
 
 std::vector<std::string> Records::budget_keys(std::string_view after, std::size_t limit) {
     std::vector<std::string> keys;
-    auto row = db_.query("SELECT abuse_key FROM budget WHERE abuse_key > ?1 ORDER BY abuse_key LIMIT ?2",
-                         after, number(limit));
+    auto row = db().query("SELECT abuse_key FROM budget WHERE abuse_key > ?1 ORDER BY abuse_key LIMIT ?2",
+                          after, number(limit));
     while (row.step()) keys.push_back(row.string(0));
     return keys;
 }

@@ -293,6 +293,7 @@ std::exception_ptr Writer::run_unit(const Store::Work& work) {
     std::exception_ptr thrown;
     try {
         work(records_);
+        records_.end_unit();
     } catch (...) {
         thrown = std::current_exception();
     }

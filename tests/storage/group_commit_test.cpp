@@ -128,6 +128,43 @@ TEST_CASE("a unit that throws is rolled back alone") {
     CHECK(journal == "one\ntwo\n");
 }
 
+TEST_CASE("a person is kept with her unit, even if she is all that it adds") {
+    Box box;
+    box.open();
+    const auto add = [](const std::string& address) {
+        return [address](Transaction& t) {
+            t.add(a_person(t.new_id(), address));
+            t.set_budget(address, std::vector<BudgetEntry>{{1, 2}});
+        };
+    };
+    OtherWriter other(box.options);
+    auto first = submit(*box.store, add("first"));
+    auto bad = submit(*box.store, [&](Transaction& t) {
+        add("bad")(t);
+        throw std::domain_error("no");
+    });
+    auto twice = submit(*box.store, [&](Transaction& t) {
+        add("twice")(t);
+        add("twice")(t);
+    });
+    auto again = submit(*box.store, add("bad"));
+    auto taken = submit(*box.store, add("first"));
+    other.finish();
+    CHECK(first.get().commit == Commit::done);
+    CHECK(bad.get().commit == Commit::failed);
+    CHECK(twice.get().commit == Commit::failed);
+    CHECK(again.get().commit == Commit::done);
+    CHECK(taken.get().commit == Commit::failed);
+    CHECK(box.has("first"));
+    CHECK(box.has("bad"));
+    CHECK_FALSE(box.has("twice"));
+    for (const std::string address : {"first", "bad"}) {
+        CHECK(ask(*box.store, [&](Reader& r) { return r.budget(address); }) ==
+              std::vector<BudgetEntry>{{1, 2}});
+    }
+    CHECK(ask(*box.store, [&](Reader& r) { return r.budget("twice"); }).empty());
+}
+
 TEST_CASE("a unit that keeps a database error to itself fails all the same") {
     Box box;
     box.open();
