@@ -8,6 +8,7 @@
 #include <cstring>
 #include <thread>
 
+#include "storage/sqlite/rows.h"
 #include "storage/sqlite/sqlite_store.h"
 
 namespace zgoda::storage {
@@ -49,6 +50,15 @@ void wait_for(WriteLock& lock) {
 void upgrade(Connection& db, WriteLock& lock, const SchemaFiles& files, int from) {
     // A migration may have to make a table anew; foreign keys are checked when it is through.
     db.execute("PRAGMA foreign_keys = OFF");
+    const auto hash_key = [](sqlite3_context* context, int, sqlite3_value** values) {
+        const auto* key = reinterpret_cast<const char*>(sqlite3_value_text(values[0]));
+        const auto size = static_cast<std::size_t>(sqlite3_value_bytes(values[0]));
+        sqlite3_result_int64(context, key_hash({key, key == nullptr ? 0 : size}));
+    };
+    if (const int code = sqlite3_create_function_v2(db.handle(), "key_hash", 1, SQLITE_UTF8, nullptr,
+                                                    hash_key, nullptr, nullptr, nullptr)) {
+        db.fail(code);
+    }
     int version = 0;
     for (const auto& [name, sql] : files) {
         if (++version <= from) continue;

@@ -166,8 +166,9 @@ std::optional<Person> Records::person(Id id) {
 }
 
 std::optional<Person> Records::person_by_key(std::string_view key) {
-    static const std::string sql = "SELECT " + person_columns + " FROM person WHERE addr_key = ?1";
-    return first(db().query(sql.c_str(), key), read_person);
+    static const std::string sql =
+        "SELECT " + person_columns + " FROM person WHERE key_hash = ?1 AND addr_key = ?2";
+    return first(db().query(sql.c_str(), key_hash(key), key), read_person);
 }
 
 void Records::add(const Person& p) {
@@ -177,11 +178,13 @@ void Records::add(const Person& p) {
 
 void Records::write_newest() {
     const Person p = *std::exchange(state_.newest->unwritten, std::nullopt);
-    static const std::string sql = "INSERT INTO person (" + person_columns +
-                                   ", budget) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    static const std::string sql =
+        "INSERT INTO person (" + person_columns +
+        ", budget, key_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
     db_.run(sql.c_str(), p.id, p.addr_key, unless_same(p.abuse_key, p.addr_key),
             unless_same(p.address, p.addr_key), unless_same(p.envelope, p.addr_key), p.needs_smtputf8, p.name,
-            p.locale, p.created_at, p.proven_at, p.generation, unless_empty(state_.newest->budget));
+            p.locale, p.created_at, p.proven_at, p.generation, unless_empty(state_.newest->budget),
+            key_hash(p.addr_key));
 }
 
 void Records::update(const Person& p) {
@@ -197,8 +200,8 @@ void Records::update(const Person& p) {
         unless_same(p.envelope, p.addr_key), p.needs_smtputf8, p.name, p.locale, p.created_at, p.proven_at,
         p.generation);
     must_have_changed("person");
-    db().run("UPDATE person SET addr_key = ?2, budget = NULL WHERE id = ?1 AND addr_key <> ?2", p.id,
-             p.addr_key);
+    db().run("UPDATE person SET addr_key = ?2, key_hash = ?3, budget = NULL WHERE id = ?1 AND addr_key <> ?2",
+             p.id, p.addr_key, key_hash(p.addr_key));
     if (db().changes() == 0) return;
     state_.newest = State::Newest{p.id, p.addr_key, take_budget(p.addr_key), {}};
     give_budget(p.id, state_.newest->budget);
@@ -426,7 +429,8 @@ std::vector<BudgetEntry> Records::budget(std::string_view abuse_key) {
         return entries;
     }
     if (is_address(abuse_key)) {
-        auto hers = db_.query("SELECT budget FROM person WHERE addr_key = ?1", abuse_key);
+        auto hers = db_.query("SELECT budget FROM person WHERE key_hash = ?1 AND addr_key = ?2",
+                              key_hash(abuse_key), abuse_key);
         if (hers.step()) {
             read(hers.blob(0));
             return entries;
@@ -450,12 +454,15 @@ void Records::set_budget(std::string_view abuse_key, std::span<const BudgetEntry
         return;
     }
     if (entries.empty()) {
-        db().run("UPDATE person SET budget = NULL WHERE addr_key = ?1 AND budget IS NOT NULL", abuse_key);
+        db().run(
+            "UPDATE person SET budget = NULL WHERE key_hash = ?1 AND addr_key = ?2 AND budget IS NOT NULL",
+            key_hash(abuse_key), abuse_key);
         db().run("DELETE FROM budget WHERE abuse_key = ?1", abuse_key);
         return;
     }
     if (is_address(abuse_key)) {
-        db().run("UPDATE person SET budget = ?2 WHERE addr_key = ?1", abuse_key, bytes);
+        db().run("UPDATE person SET budget = ?3 WHERE key_hash = ?1 AND addr_key = ?2", key_hash(abuse_key),
+                 abuse_key, bytes);
         if (db().changes() > 0) return;
     }
     db().run(

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "service/keyring.h"
 #include "service/store.h"
 #include "storage/sqlite/connection.h"
 
@@ -39,6 +40,15 @@ inline service::Id read_id(const Query& row) {
 inline service::TimeMs clock_now() {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+// What person_by_key finds people by: the first 8 bytes of the SHA-256 of their addr_key. Nobody can make one
+// that somebody else's address has.
+inline std::int64_t key_hash(std::string_view addr_key) {
+    const service::Digest digest = service::sha256(addr_key);
+    std::uint64_t hash = 0;
+    for (std::size_t i = 0; i < 8; ++i) hash = hash << 8 | digest[i];
+    return static_cast<std::int64_t>(hash);
 }
 
 // Lists of numbers in one column: '5 7 12'.

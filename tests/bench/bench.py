@@ -158,7 +158,8 @@ def part_large():
 IMPORT_SQL = """PRAGMA synchronous = FULL;
 .import --csv {file} raw
 BEGIN;
-INSERT INTO person SELECT rowid * 2, email, NULL, NULL, NULL, 0, name, locale, strftime('%s') * 1000, NULL, 0, NULL FROM raw;
+INSERT INTO person SELECT rowid * 2, email, NULL, NULL, NULL, 0, name, locale, strftime('%s') * 1000, NULL, 0, NULL,
+  random() FROM raw;
 INSERT INTO subscription (id, person, newsletter, status, signed_up_at, confirmed_at, source, form, fields)
   SELECT rowid * 2 + 1, rowid * 2, (SELECT id FROM newsletter), 1, strftime('%s', signed_up_at) * 1000,
          strftime('%s', confirmed_at) * 1000, source, form, fields FROM raw;

@@ -209,6 +209,36 @@ TEST_CASE("migrations") {
         CHECK(problem_of(options).kind == Kind::new_schema);
         CHECK(std::get<OpenProblem>(migrate(false)).kind == Kind::new_schema);
     }
+    SUBCASE("people who came before are found afterwards, and nobody is there twice") {
+        sign_up_first();
+        sql(options.file,
+            "INSERT INTO person (id, addr_key, abuse_key, needs_smtputf8, name, locale, created_at, "
+            "proven_at, generation, budget) VALUES (4, 'оксана@xn--80a1acny.xn--j1amh', 'x', 1, 'Оксана', "
+            "'uk', 5, 6, 7, zeroblob(16))");
+        options.schema = nullptr;
+        REQUIRE(std::get<MigrationReport>(migrate(false)).from == 1);
+        auto store = must_open(options);
+        const auto oksana =
+            ask(*store, [](service::Reader& r) { return r.person_by_key("оксана@xn--80a1acny.xn--j1amh"); });
+        REQUIRE(oksana);
+        CHECK(oksana->id == 4);
+        CHECK(oksana->abuse_key == "x");
+        CHECK(oksana->needs_smtputf8);
+        CHECK(oksana->name == "Оксана");
+        CHECK(oksana->locale == "uk");
+        CHECK(oksana->created_at == 5);
+        CHECK(oksana->proven_at == 6);
+        CHECK(oksana->generation == 7);
+        CHECK(ask(*store, [](service::Reader& r) {
+                  return r.budget("оксана@xn--80a1acny.xn--j1amh");
+              }).size() == 1);
+        CHECK(ask(*store, [](service::Reader& r) { return r.person_by_key("oksana@example.org"); })->id == 1);
+        CHECK(ask(*store, [](service::Reader& r) { return r.subscriptions_of(1); }).size() == 1);
+        CHECK_THROWS(
+            run(*store, [](service::Transaction& t) { t.add(a_person(t.new_id(), "oksana@example.org")); }));
+        CHECK(first_value(options.file, "PRAGMA foreign_key_check") == "");
+        CHECK(first_value(options.file, "PRAGMA integrity_check") == "ok");
+    }
     SUBCASE("one that fails changes nothing") {
         sign_up_first();
         for (const char* bad :
