@@ -37,7 +37,9 @@ Digest hash_of(const Event& event) {
 
 // Bound to the event's number and to what the data are, so that neither can stand in for another's.
 Digest commitment(const Nonce& nonce, std::int64_t seq, std::string_view what, std::string_view data) {
-    std::string all(what);
+    std::string all;
+    all.reserve(what.size() + 8 + data.size());
+    all += what;
     append_number(all, static_cast<std::uint64_t>(seq));
     all.append(data);
     return hmac(nonce, all);
@@ -73,12 +75,11 @@ std::int64_t record(Transaction& tx, const Keyring& keys, EventDraft draft, Time
     event.previous = before.hash;
     event.hash = hash_of(event);
 
-    LedgerHead head;
-    head.seq = event.seq;
-    head.hash = event.hash;
-    head.key_id = keys.newest();
-    head.seal = seal_of(head, *keys.key(head.key_id, KeyUse::ledger_head));
-    tx.append(event, head);
+    tx.append(event, [&keys](std::int64_t seq, const Digest& hash) {
+        LedgerHead head{seq, hash, keys.newest(), {}};
+        head.seal = seal_of(head, *keys.key(head.key_id, KeyUse::ledger_head));
+        return head;
+    });
     return event.seq;
 }
 

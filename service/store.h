@@ -164,9 +164,11 @@ class Transaction : public Reader {
     virtual void remove_letter(Id) = 0;
     virtual std::size_t remove_wrong_codes(Id until) = 0;  // of letters and requests up to this id; how many
 
-    // Appends the next event (seq and previous must follow the head that was read in this unit) and the new
-    // head.
-    virtual void append(const Event&, const LedgerHead&) = 0;
+    // Appends the next event; seq and previous must follow the head that was read in this unit. The new head
+    // is what `seal` makes of its seq and hash. A store that commits many units at once may call only the
+    // last one's: until then the head that a unit reads has no seal.
+    using Seal = std::function<LedgerHead(std::int64_t seq, const Digest& hash)>;
+    virtual void append(const Event&, Seal) = 0;
 
     virtual void remove(const Subscription&) = 0;  // for who takes back what made it
 

@@ -49,8 +49,8 @@ void Records::end_group() {
         db().run("UPDATE sequence SET last_id = ?1, newsletters = ?2", last_id_,
                  newsletters_version_ + (state_.newsletters_changed ? 1 : 0));
     }
-    if (state_.head_changed) {
-        const LedgerHead& head = *state_.head;
+    if (state_.seal) {
+        const LedgerHead head = state_.seal(state_.head->seq, state_.head->hash);
         db().run("UPDATE ledger_head SET seq = ?1, hash = ?2, key_id = ?3, seal = ?4", head.seq, head.hash,
                  head.key_id, head.seal);
     }

@@ -140,7 +140,7 @@ class Records final : public service::Transaction {
     void forget_evidence(const service::Request&) override;
     void remove_letter(service::Id) override;
     std::size_t remove_wrong_codes(service::Id until) override;
-    void append(const service::Event&, const service::LedgerHead&) override;
+    void append(const service::Event&, Seal) override;
     void remove(const service::Subscription&) override;
     void add(const service::ImportBatch&) override;
     void update(const service::ImportBatch&) override;
@@ -155,7 +155,7 @@ class Records final : public service::Transaction {
     // What is kept in memory between BEGIN and COMMIT, and put back when a unit is undone.
     struct State {
         std::optional<service::LedgerHead> head;
-        bool head_changed = false;
+        Seal seal;  // of the last event that was appended
         bool newsletters_changed = false;
         std::shared_ptr<const service::Newsletters> newsletters;
         std::size_t withdrawals_size = 0;

@@ -43,9 +43,9 @@ LedgerHead Records::ledger_head() {
     return *state_.head;
 }
 
-void Records::append(const Event& e, const LedgerHead& head) {
+void Records::append(const Event& e, Seal seal) {
     const LedgerHead before = ledger_head();
-    if (e.seq != before.seq + 1 || e.previous != before.hash || head.seq != e.seq || head.hash != e.hash) {
+    if (e.seq != before.seq + 1 || e.previous != before.hash) {
         throw std::logic_error("an event that does not follow the ledger's head");
     }
     using Text = std::optional<std::string_view>;
@@ -56,8 +56,8 @@ void Records::append(const Event& e, const LedgerHead& head) {
     db().run(sql.c_str(), e.seq, e.at, number(e.kind), e.person, e.details, e.identity_commitment,
              e.evidence_commitment, e.previous, e.hash, e.identity_nonce, identity, e.evidence_nonce,
              evidence);
-    state_.head = head;
-    state_.head_changed = true;
+    state_.head = LedgerHead{e.seq, e.hash, 0, {}};
+    state_.seal = std::move(seal);
 }
 
 std::vector<Event> Records::events(std::int64_t after_seq, std::size_t limit) {

@@ -128,6 +128,30 @@ TEST_CASE("a unit that throws is rolled back alone") {
     CHECK(journal == "one\ntwo\n");
 }
 
+TEST_CASE("the ledger's head is sealed once a group, for the last event that stays") {
+    Box box;
+    box.open();
+    OtherWriter other(box.options);
+    std::vector<std::int64_t> sealed_at;
+    const auto append = [&](bool fail) {
+        return [&sealed_at, fail](Transaction& t) {
+            t.append(an_event(t.ledger_head(), 1), [&sealed_at](std::int64_t seq, const Digest& hash) {
+                sealed_at.push_back(seq);
+                return sealed(seq, hash);
+            });
+            if (fail) throw std::domain_error("no");
+        };
+    };
+    std::vector<Waiting> waiting;
+    for (const bool fail : {false, true, false, true}) waiting.push_back(submit(*box.store, append(fail)));
+    other.finish();
+    for (auto& each : waiting) each.get();
+    CHECK(sealed_at == std::vector<std::int64_t>{2});
+    const LedgerHead head = ask(*box.store, [](Reader& r) { return r.ledger_head(); });
+    CHECK(head.seq == 2);
+    CHECK(head.seal == sealed(2, head.hash).seal);
+}
+
 TEST_CASE("a person is kept with her unit, even if she is all that it adds") {
     Box box;
     box.open();

@@ -71,7 +71,7 @@ service::Subscription a_subscription(service::Id id, service::Id person, service
 service::Request a_request(service::Id id, service::Id person, service::Id newsletter);
 service::Letter a_letter(service::Id id, service::Id person, service::Id newsletter);
 service::Event an_event(const service::LedgerHead& head, service::Id person);  // the next one
-service::LedgerHead head_of(const service::Event&);
+service::LedgerHead sealed(std::int64_t seq, const service::Digest& hash);
 
 // Makes a newsletter, and a whole signup with all its rows, as the service writes them. Both return the id.
 service::Id make_newsletter(service::Store&, const std::string& slug);

@@ -441,14 +441,13 @@ class Unit : public Transaction {
                              [&](const auto& one) { return one.first >= -until && one.first <= until; });
     }
 
-    void append(const Event& e, const LedgerHead& head) override {
+    void append(const Event& e, Seal seal) override {
         const LedgerHead& before = t().head;
-        if (e.seq != before.seq + 1 || e.previous != before.hash || head.seq != e.seq ||
-            head.hash != e.hash) {
+        if (e.seq != before.seq + 1 || e.previous != before.hash) {
             throw std::logic_error("an event that does not follow the ledger's head");
         }
         tables_.ledger.push_back(e);
-        tables_.head = head;
+        tables_.head = seal(e.seq, e.hash);
     }
 
     void remove(const Subscription& s) override { t().subscriptions.erase(s.id); }
