@@ -39,7 +39,7 @@ struct SqliteOptions {
     std::size_t queue = 4096;  // units that may wait, and queries; more are answered with busy
     int readers = 2;           // reading threads, each with a connection of its own
     service::DurationMs stale_after = 2000;  // a unit that waited for longer is dropped before it runs
-    int checkpoint_pages = 20000;            // length of the WAL, in pages, that calls for a checkpoint
+    int checkpoint_pages = 30000;            // length of the WAL, in pages, that calls for a checkpoint
 
     // Both are called on the writer's thread with one sentence that holds nothing personal.
     std::function<void(std::string_view)> on_broken;  // the process must end within a second (exit status 70)
