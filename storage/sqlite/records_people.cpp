@@ -208,8 +208,9 @@ void Records::update(const Person& p) {
 }
 
 void Records::erase_person(Id id) {
-    erased_ = true;
+    end_unit();  // the newest may be somebody else
     state_.newest.reset();
+    erased_ = true;
     db().run(
         "DELETE FROM wrong_code WHERE letter IN (SELECT id FROM letter WHERE person = ?1 UNION ALL SELECT "
         "-id "

@@ -731,6 +731,18 @@ TEST_CASE_TEMPLATE("the ledger comes back as it was written, and only grows at i
     CHECK(ask(s.store, [](Reader& r) { return r.ledger_head(); }).seal == head.seal);
 }
 
+TEST_CASE_TEMPLATE("who comes while another is erased stays", S, ALL_STORES) {
+    S s;
+    Id one = 0;
+    run(s.store, [&](Transaction& t) { t.add(a_person(one = t.new_id(), "one@example.org")); });
+    run(s.store, [&](Transaction& t) {
+        t.add(a_person(t.new_id(), "two@example.org"));
+        t.erase_person(one);
+    });
+    CHECK_FALSE(ask(s.store, [](Reader& r) { return r.person_by_key("one@example.org"); }));
+    CHECK(ask(s.store, [](Reader& r) { return r.person_by_key("two@example.org"); }));
+}
+
 TEST_CASE_TEMPLATE("an erased person is gone; her events stay, without what was hers", S, ALL_STORES) {
     S s;
     const Id newsletter = make_newsletter(s.store, "morning");
