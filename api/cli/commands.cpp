@@ -29,8 +29,8 @@ std::string option_of(std::string_view key) {
 constexpr std::pair<std::string_view, std::string_view> families[] = {{"texts.", "--text"},
                                                                       {"labels.", "--label"}};
 
-// Two spellings that CLI11 does not take as we promise them: "--texts.KEY VALUE" becomes "--text KEY=VALUE"
-// (the same for labels), and the value of "--name=" is empty rather than the next word.
+// Spellings that CLI11 does not take as people mean them: "--texts.KEY VALUE" becomes "--text KEY=VALUE" (the
+// same for labels), the value of "--name=" is empty rather than the next word, and that of "-o=FILE" is FILE.
 std::vector<std::string> plain_spelling(std::vector<std::string> words) {
     std::vector<std::string> result;
     for (std::size_t i = 0; i < words.size(); ++i) {
@@ -51,6 +51,9 @@ std::vector<std::string> plain_spelling(std::vector<std::string> words) {
             word.pop_back();
             result.push_back(word);
             result.emplace_back();
+        } else if (word.size() > 2 && word[0] == '-' && word[1] != '-' && word[2] == '=') {
+            result.push_back(word.substr(0, 2));
+            result.push_back(word.substr(3));
         } else {
             result.push_back(word);
         }

@@ -78,6 +78,7 @@ TEST_SUITE("command line") {
               Words{"export", "--locale="},
               Words{"export", "--changed-since", ""},
               Words{"export", "-o", ""},
+              Words{"export", "-o="},
               Words{"stats", "--newsletter", ""},
               Words{"subscriber", "confirm", "a@example.org", "--newsletter", "", "--evidence", "x"},
               Words{"subscriber", "unsubscribe", "a@example.org", "--newsletter", ""},
@@ -102,6 +103,13 @@ TEST_SUITE("command line") {
               std::string::npos);
         CHECK(parsed<NewsletterEdit>({"newsletter", "edit", "daily", "--description", ""}).settings.size() ==
               1);
+    }
+
+    TEST_CASE("a value may stand behind an = of a short option too") {
+        CHECK(parsed<Export>({"export", "-o=all.csv"}).output ==
+              parsed<Export>({"export", "-o", "all.csv"}).output);
+        CHECK(parsed<Export>({"export", "-o==all.csv"}).output ==
+              parsed<Export>({"export", "--output==all.csv"}).output);
     }
 
     TEST_CASE("token create takes several scopes and networks, one by one or with commas") {
