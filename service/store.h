@@ -166,7 +166,8 @@ class Transaction : public Reader {
 
     // Appends the next event; seq and previous must follow the head that was read in this unit. The new head
     // is what `seal` makes of its seq and hash. A store that commits many units at once may call only the
-    // last one's: until then the head that a unit reads has no seal.
+    // last one's, after that unit has returned and before it is answered: until then what `seal` refers to
+    // must be there, and the head that a unit reads has no seal.
     using Seal = std::function<LedgerHead(std::int64_t seq, const Digest& hash)>;
     virtual void append(const Event&, Seal) = 0;
 

@@ -1,4 +1,5 @@
-// What the queries of all tables share: how records come out of a query, and lists of numbers in one column.
+// What the queries of all tables share: how records come out of a query, the hash that people are found by,
+// and lists of numbers in one column.
 #pragma once
 
 #include <charconv>
@@ -42,8 +43,8 @@ inline service::TimeMs clock_now() {
     return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
 }
 
-// What person_by_key finds people by: the first 8 bytes of the SHA-256 of their addr_key. Nobody can make one
-// that somebody else's address has.
+// What person_by_key finds people by: the first 8 bytes of the SHA-256 of their addr_key. Who wants one
+// that a certain address has must try some 2^64.
 inline std::int64_t key_hash(std::string_view addr_key) {
     const service::Digest digest = service::sha256(addr_key);
     std::uint64_t hash = 0;

@@ -490,6 +490,34 @@ TEST_CASE_TEMPLATE("a letter comes back as it was kept", S, ALL_STORES) {
     compare();
 }
 
+TEST_CASE_TEMPLATE("a letter may be added with a past: whatever it has of it is kept", S, ALL_STORES) {
+    S s;
+    const Id newsletter = make_newsletter(s.store, "morning");
+    const Id person = sign_up(s.store, "oksana@example.org", newsletter);
+    const auto kept = [&](auto change, auto same) {
+        Letter l = a_letter(0, person, newsletter);
+        l.kind = LetterKind::already_subscribed;
+        change(l);
+        run(s.store, [&](Transaction& t) {
+            l.id = t.new_id();
+            t.add(l);
+        });
+        return same(*ask(s.store, [&](Reader& r) { return r.letter(l.id); }));
+    };
+    CHECK(kept([](Letter& l) { l.first_leased_at = 3; },
+               [](const Letter& l) { return l.first_leased_at == 3; }));
+    CHECK(kept([](Letter& l) { l.leased_at = 4; }, [](const Letter& l) { return l.leased_at == 4; }));
+    CHECK(kept([](Letter& l) { l.sent_at = 5; }, [](const Letter& l) { return l.sent_at == 5; }));
+    CHECK(kept([](Letter& l) { l.expires_at = 6; }, [](const Letter& l) { return l.expires_at == 6; }));
+    CHECK(kept([](Letter& l) { l.leased_by = "me"; }, [](const Letter& l) { return l.leased_by == "me"; }));
+    CHECK(kept([](Letter& l) { l.attempts = 7; }, [](const Letter& l) { return l.attempts == 7; }));
+    CHECK(kept([](Letter& l) { l.uncertain = 8; }, [](const Letter& l) { return l.uncertain == 8; }));
+    CHECK(
+        kept([](Letter& l) { l.mailbox_unknown = true; }, [](const Letter& l) { return l.mailbox_unknown; }));
+    CHECK(kept([](Letter& l) { l.reply = "550"; }, [](const Letter& l) { return l.reply == "550"; }));
+    CHECK(kept([](Letter& l) { l.suspect = true; }, [](const Letter& l) { return l.suspect; }));
+}
+
 TEST_CASE_TEMPLATE("the outbox hands out what is due, soonest first", S, ALL_STORES) {
     S s;
     const Id newsletter = make_newsletter(s.store, "morning");
